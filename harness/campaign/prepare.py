@@ -1,0 +1,95 @@
+"""Everything that can fail before the first case, done before the first case."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.catalog import default_image
+from harness.host import fingerprint
+from harness.host.gpus import choose, find_gpus
+from harness.matrix import Matrix, expand
+from harness.model import Case, Device, PlannedCase
+from harness.plan import Chosen, DataFolders, Resolved, choose_runtime, locate, plan
+from harness.plan.runtime import Need
+from harness.preflight import check_results_folder, space_needed
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command line says of this machine."""
+
+    gpus: tuple[str, ...] = ("auto",)
+    runtime: str = "auto"
+    data_dir: Path | None = None
+    results: Path = Path("results")
+    machine: str | None = None
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run that can start. `text` is the matrix as it was written."""
+
+    matrix: Matrix
+    text: str
+    cases: tuple[Case, ...]
+    planned: tuple[PlannedCase, ...]
+    chosen: Chosen
+    fingerprint: fingerprint.Fingerprint
+    machine: str
+    results: Path
+
+
+def prepare(matrix: Matrix, text: str, request: Request, note: Callable[[str], None]) -> Prepared:
+    """Resolve and check everything. Raises HarnessError; starts nothing and writes no result.
+
+    `note` is told what takes long, such as an image that is built, and what was decided.
+    """
+    cases = expand(matrix, request.gpus)
+    gpus = find_gpus()
+    devices = {wish: choose(wish, gpus) for wish in dict.fromkeys(case.gpu for case in cases)}
+    folders = DataFolders.of(request.data_dir)
+    data = {
+        name: locate(name, folders, matrix.dataset_fallback)
+        for name in dict.fromkeys(case.dataset for case in cases)
+    }
+    for name, found in data.items():
+        if found.stands_in:
+            note(f"{name} is not on this machine: synthetic images stand in for it")
+    check_results_folder(request.results, space_needed(cases))
+    image_of = {case.id: _image(case, devices[case.gpu]) for case in cases}
+    chosen = choose_runtime(request.runtime, _needs(cases, devices, image_of), note)
+    note(f"runtime {chosen.runtime.name}: {chosen.reason}")
+    planned = plan(cases, Resolved(devices, data, image_of, chosen.images), matrix.timeout)
+    machine = fingerprint.take(gpus, request.results)
+    return Prepared(
+        matrix=matrix,
+        text=text,
+        cases=tuple(cases),
+        planned=tuple(planned),
+        chosen=chosen,
+        fingerprint=machine,
+        machine=request.machine or fingerprint.label(machine, gpus),
+        results=request.results,
+    )
+
+
+def _image(case: Case, device: Device) -> str:
+    return case.image or default_image(case.framework, device.kind)
+
+
+def _needs(
+    cases: Sequence[Case], devices: dict[str, Device], image_of: dict[str, str]
+) -> list[Need]:
+    needs = [
+        Need(
+            framework=case.framework,
+            image=image_of[case.id],
+            device=devices[case.gpu],
+            asked_for_image=case.image is not None,
+            memory_limit="memory_limit" in case.overrides,
+        )
+        for case in cases
+    ]
+    return list(dict.fromkeys(needs))

@@ -1,0 +1,60 @@
+"""The commands. The only place that turns errors into messages and exit codes."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from harness import __version__
+from harness.cli import clean, data, images, report, run
+from harness.errors import ExitCode, HarnessError
+
+app = typer.Typer(
+    name="harness",
+    help="Is this hardware feasible for my deep-learning project? "
+    "The same benchmark everywhere, in pinned containers.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("matrix")(run.matrix)
+app.command("bench")(run.bench)
+app.command("report")(report.report)
+app.add_typer(data.app, name="data")
+app.add_typer(images.app, name="images")
+app.command("clean")(clean.clean)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"harness {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _top(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Show the version and exit."
+    ),
+) -> None:
+    """Options of the command itself."""
+
+
+def main() -> None:
+    """Run the command line; every expected error becomes one message and its exit code."""
+    try:
+        app()
+    except HarnessError as error:
+        _say(error)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        typer.echo("interrupted", err=True)
+        sys.exit(ExitCode.INTERRUPTED)
+
+
+def _say(error: HarnessError) -> None:
+    typer.echo(f"error: {error.message}", err=True)
+    if error.next_step:
+        typer.echo(f"  try: {error.next_step}", err=True)

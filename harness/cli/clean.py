@@ -1,0 +1,17 @@
+"""``harness clean``: remove what dead runs left in the engine."""
+
+from __future__ import annotations
+
+import typer
+
+
+def clean() -> None:
+    """Remove the containers of runs whose harness is dead; those of living runs stay."""
+    from harness.results.run import is_alive
+    from harness.runtimes.docker import remove_leftovers
+    from harness.runtimes.engine import connect
+
+    removed = remove_leftovers(connect(), is_alive)
+    for name in removed:
+        typer.echo(f"removed {name}")
+    typer.echo(f"{len(removed)} container{'' if len(removed) == 1 else 's'} removed")

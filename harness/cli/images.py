@@ -1,0 +1,76 @@
+"""``harness images``: the images on this machine."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from harness.errors import InputError
+
+app = typer.Typer(help="The images that cases run in.")
+
+
+@app.command("list")
+def list_() -> None:
+    """List the images of the catalog, and which of them are here."""
+    from tabulate import tabulate
+
+    from harness.catalog import images
+    from harness.errors import NoEngineError
+    from harness.images import find
+    from harness.runtimes.engine import connect
+
+    try:
+        engine = connect()
+    except NoEngineError:
+        engine = None
+    rows = []
+    for name, entry in images().items():
+        state = "no engine"
+        if engine is not None:
+            how = "to be built" if entry.build else "to be pulled"
+            state = "here" if find(engine, entry) else how
+        rows.append([name, entry.reference, entry.digest or "", state, entry.about])
+    typer.echo(tabulate(rows, headers=["image", "reference", "digest", "state", "about"]))
+
+
+@app.command()
+def build(
+    name: Annotated[str, typer.Argument(help="An image that is built, such as cpu.")],
+    base: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REF",
+            help="Another base image. Default: HARNESS_BASE_IMAGE, or the pinned one.",
+            show_default=False,
+        ),
+    ] = None,
+    network: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODE",
+            help="Network of the build. Default: HARNESS_BUILD_NETWORK, or Docker's own.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Build an image from the project's docker/ folder."""
+    from harness.catalog import images
+    from harness.images import build as build_image
+    from harness.images import find
+    from harness.images.build import BuildSettings
+    from harness.matrix.names import known_name
+    from harness.runtimes.engine import connect
+
+    built_here = {key: entry for key, entry in images().items() if entry.build is not None}
+    try:
+        entry = built_here[known_name("image to build", name, built_here)]
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    engine = connect()
+    given = BuildSettings.from_environment()
+    settings = BuildSettings(base or given.base, network or given.network)
+    build_image(engine, name, entry, lambda line: typer.echo(line, err=True), settings)
+    here = find(engine, entry)
+    typer.echo(f"{name}: {entry.reference} {here.id if here else ''}")

@@ -1,0 +1,132 @@
+"""``harness matrix`` and ``harness bench``: measure."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from harness.cli import options
+from harness.errors import ExitCode, InputError
+
+if TYPE_CHECKING:
+    from harness.campaign import Request
+    from harness.matrix import Matrix
+
+
+def matrix(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A matrix file, see matrices/.")],
+    gpu: options.Gpu = "auto",
+    runtime: options.Runtime = "auto",
+    data_dir: options.DataDir = None,
+    results: options.Results = options.DEFAULT_RESULTS,
+    machine: options.Machine = None,
+) -> None:
+    """Measure every case of a matrix file."""
+    from harness.matrix import load
+
+    parsed, text = load(file)
+    _measure(parsed, text, _request(gpu, runtime, data_dir, results, machine))
+
+
+def bench(
+    model: Annotated[str, typer.Option(help="model-a, model-b or model-b-2021.")],
+    dataset: Annotated[str, typer.Option(help="mnist, fashion-mnist, mnist-10k or synthetic.")],
+    protocol: Annotated[str, typer.Option(help="seed, reference or smoke.")] = "reference",
+    measure: Annotated[str, typer.Option(help="How the total is obtained: full.")] = "full",
+    precision: Annotated[
+        str | None, typer.Option(help="float32, tf32, mixed_float16 or mixed_bfloat16.")
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Default: the protocol's.")] = None,
+    jit: Annotated[bool | None, typer.Option("--jit/--no-jit", help="Compile with XLA.")] = None,
+    weights: Annotated[str, typer.Option(help="random or imagenet.")] = "random",
+    image: Annotated[str | None, typer.Option(help="An image, see harness images list.")] = None,
+    repeats: Annotated[int, typer.Option(help="How often to measure it.")] = 1,
+    memory_limit: Annotated[
+        str | None, typer.Option(help="The container's memory, such as 6g.")
+    ] = None,
+    dataset_fallback: Annotated[
+        str | None, typer.Option(help="synthetic: measure on it where the dataset is missing.")
+    ] = None,
+    gpu: options.Gpu = "auto",
+    runtime: options.Runtime = "auto",
+    data_dir: options.DataDir = None,
+    results: options.Results = options.DEFAULT_RESULTS,
+    machine: options.Machine = None,
+) -> None:
+    """Measure one case: a matrix of one."""
+    import yaml
+
+    from harness.matrix import parse
+
+    chosen = {
+        "protocol": protocol,
+        "measure": measure,
+        "precision": precision,
+        "batch_size": batch_size,
+        "jit": jit,
+        "weights": weights,
+        "image": image,
+    }
+    content: dict[str, Any] = {
+        "axes": {"model": [model], "dataset": [dataset]},
+        "defaults": {name: value for name, value in chosen.items() if value is not None},
+        "repeats": repeats,
+        "memory_limit": memory_limit,
+        "dataset_fallback": dataset_fallback,
+    }
+    text = yaml.safe_dump({k: v for k, v in content.items() if v is not None}, sort_keys=False)
+    parsed = parse(text, "the options")
+    _measure(parsed, text, _request(gpu, runtime, data_dir, results, machine))
+
+
+def _request(
+    gpu: str, runtime: str, data_dir: Path | None, results: Path, machine: str | None
+) -> Request:
+    """The options that are about this machine, checked. Raises InputError."""
+    from harness.campaign import Request
+    from harness.matrix.names import known_name
+    from harness.matrix.schema import gpu_request
+    from harness.plan.runtime import NAMES
+
+    try:
+        gpus = tuple(dict.fromkeys(gpu_request(part) for part in gpu.split(",")))
+        known_name("runtime", runtime, NAMES)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    if data_dir is not None and not data_dir.is_dir():
+        raise InputError(f"--data-dir {data_dir} is no folder")
+    if machine is not None and not machine.strip():
+        raise InputError("--machine needs a name")
+    return Request(gpus, runtime, data_dir, results, machine)
+
+
+def _measure(parsed: Matrix, text: str, request: Request) -> None:
+    """Prepare, measure, report. Ends the process with the run's exit code."""
+    from harness.campaign import prepare, run
+    from harness.console import display
+    from harness.report import render
+    from harness.results.reading import read_run
+
+    with _ends_by_signal(), display() as shown:
+        outcome = run(prepare(parsed, text, request, shown.note), shown.on_event)
+    typer.echo(render(read_run(outcome.folder), "table"))
+    if outcome.interrupted:
+        raise typer.Exit(ExitCode.INTERRUPTED)
+    raise typer.Exit(ExitCode.OK if outcome.completed else ExitCode.CASES_FAILED)
+
+
+@contextlib.contextmanager
+def _ends_by_signal() -> Iterator[None]:
+    """Let a TERM or a closed terminal end the run as Ctrl-C does: nothing is left behind."""
+    signals = (signal.SIGTERM, signal.SIGHUP)
+    before = [signal.signal(number, signal.default_int_handler) for number in signals]
+    try:
+        yield
+    finally:
+        for number, handler in zip(signals, before, strict=True):
+            signal.signal(number, handler)

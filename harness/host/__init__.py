@@ -1,0 +1,1 @@
+"""This machine: its GPUs and what the study's hardware table says of it."""

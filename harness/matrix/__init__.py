@@ -1,0 +1,7 @@
+"""The matrix file: read it, check it, expand it into cases."""
+
+from harness.matrix.expand import expand
+from harness.matrix.load import load, parse
+from harness.matrix.schema import Matrix
+
+__all__ = ["Matrix", "expand", "load", "parse"]

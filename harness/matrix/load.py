@@ -1,0 +1,73 @@
+"""From a file, or a command line, to a checked matrix."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from harness.errors import InputError
+from harness.matrix.document import Document, read
+from harness.matrix.names import suggestion
+from harness.matrix.schema import Axes, Choice, Matrix
+
+MAX_BYTES = 1_000_000
+_SECTIONS: dict[str, type[BaseModel]] = {"axes": Axes, "defaults": Choice}
+
+
+def load(path: Path) -> tuple[Matrix, str]:
+    """The matrix in `path`, and the file's text. Raises InputError."""
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError as error:
+        raise InputError(f"there is no matrix file {path}", _ready_made()) from error
+    except OSError as error:
+        raise InputError(f"cannot read the matrix file {path}: {error.strerror}") from error
+    if len(raw) > MAX_BYTES:
+        raise InputError(f"{path} has {len(raw)} bytes; a matrix file has at most {MAX_BYTES}")
+    matrix = parse(raw, str(path))
+    return matrix, raw.decode("utf-8", "replace")
+
+
+def _ready_made() -> str:
+    there = sorted(str(p) for p in Path("matrices").glob("*.yaml"))
+    return f"ready to use: {', '.join(there)}" if there else ""
+
+
+def parse(text: str | bytes, name: str = "matrix") -> Matrix:
+    """The matrix in a YAML text. Raises InputError with file, line, column and a suggestion."""
+    document = read(text, name)
+    if not isinstance(document.data, dict):
+        found = "empty" if document.data is None else f"a {type(document.data).__name__}"
+        raise InputError(f"{name} is {found}; a matrix file is a mapping that begins with axes:")
+    return validate(document)
+
+
+def validate(document: Document) -> Matrix:
+    """`document.data` as a matrix. Raises InputError naming the first places that are wrong."""
+    try:
+        return Matrix.model_validate(document.data)
+    except ValidationError as error:
+        problems = dict.fromkeys(_problem(document, found) for found in error.errors())
+        raise InputError("\n".join(problems)) from error
+
+
+def _problem(document: Document, found: Any) -> str:
+    place = tuple(part for part in found["loc"] if part != "[key]")
+    where = document.where(place)
+    key = str(place[-1]) if place else ""
+    name = ".".join(str(part) for part in place if not isinstance(part, int))
+    if found["type"] == "extra_forbidden":
+        section = _SECTIONS.get(str(place[0])) if len(place) > 1 else Matrix
+        fields = (section or Matrix).model_fields
+        return f"{where}: unknown key {key!r}; {suggestion(key, fields)}"
+    if found["type"] == "value_error":
+        return f"{where}: {name}: {found['ctx']['error']}"
+    given = found["input"]
+    shown = f", not {given!r}" if isinstance(given, (str, int, float, type(None))) else ""
+    return f"{where}: {name}: {_plain(found['msg'])}{shown}"
+
+
+def _plain(message: str) -> str:
+    return message[:1].lower() + message[1:].replace("Input ", "")

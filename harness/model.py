@@ -1,0 +1,284 @@
+"""The values that travel through the harness. All frozen, none does I/O.
+
+Times are seconds, sizes bytes, rates images per second; what is not known is None.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA_VERSION = 1
+
+
+class Frozen(BaseModel):
+    """A value: never changed, and no field that is not declared."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null")
+
+
+class Status(str, Enum):
+    """How an attempt ended."""
+
+    OK = "ok"
+    PRESSURE = "pressure"
+    OOM = "oom"
+    OOM_HOST = "oom_host"
+    TIMEOUT = "timeout"
+    STALLED = "stalled"
+    FAILED = "failed"
+    INFRA = "infra"
+    INTERRUPTED = "interrupted"
+    SKIPPED = "skipped"
+
+    @property
+    def completed(self) -> bool:
+        """Whether the benchmark ran to its end, so that its figures stand."""
+        return self in (Status.OK, Status.PRESSURE)
+
+
+# ------------------------------------------------------------------ the case
+
+
+class Case(Frozen):
+    """One cell of the expanded matrix, as it was asked for."""
+
+    model: str
+    dataset: str
+    framework: str
+    image: str | None
+    batch_size: int
+    precision: str
+    jit: bool
+    weights: str
+    protocol: str
+    measure: str
+    overrides: dict[str, Any]
+    gpu: str
+
+    @property
+    def id(self) -> str:
+        """A readable name, unique in its matrix and the same on every machine."""
+        parts = [self.model, self.dataset, self.framework, self.protocol]
+        parts += [f"b{self.batch_size}", self.precision, self.measure]
+        if self.jit:
+            parts.append("jit")
+        if self.weights != "random":
+            parts.append(self.weights)
+        if self.image is not None:
+            parts.append(self.image)
+        if self.gpu not in ("auto", "cpu"):
+            parts.append("gpu" + self.gpu.upper().removeprefix("GPU-")[:8].lower())
+        environment = {k: v for k, v in self.overrides.items() if k in ("env", "memory_limit")}
+        if environment:
+            parts.append("x" + _short_hash(environment))
+        return "_".join(re.sub(r"[^A-Za-z0-9.-]+", "-", part) for part in parts)
+
+
+def _short_hash(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:6]
+
+
+# ------------------------------------------------- what a case is measured on and with
+
+
+class Device(Frozen):
+    """Where a case computes. `uuid` is the GPU's own, in NVML's spelling."""
+
+    kind: str
+    name: str | None = None
+    uuid: str | None = None
+
+
+class ImageIdentity(Frozen):
+    """The image a case ran in; both None where it ran in none."""
+
+    reference: str | None = None
+    digest: str | None = None
+
+
+class DatasetIdentity(Frozen):
+    """The data a case read; `sha256` is over the files' checksums and the slices taken."""
+
+    name: str
+    synthetic: bool
+    sha256: str
+
+
+@dataclass(frozen=True)
+class PlannedCase:
+    """A case with every name resolved: nothing is left to decide at launch."""
+
+    case: Case
+    key: str
+    ingredients: Mapping[str, Any]
+    spec: Mapping[str, Any]
+    device: Device
+    image: ImageIdentity
+    launch_image: str | None
+    dataset: DatasetIdentity
+    data_folder: Path | None
+    weights_folder: Path | None
+    env: Mapping[str, str] = field(default_factory=dict)
+    memory_limit: int | None = None
+    timeout_s: float | None = None
+    same_as: str | None = None
+
+    @property
+    def id(self) -> str:
+        return self.case.id
+
+
+@dataclass(frozen=True)
+class LaunchSpec:
+    """All that a runtime needs to start one attempt. Folders are the host's."""
+
+    workload: Path
+    out: Path
+    data: Path | None
+    weights: Path | None
+    device: Device
+    image: str | None
+    env: Mapping[str, str]
+    memory_limit: int | None
+    labels: Mapping[str, str]
+
+
+class Exit(Frozen):
+    """How the process ended; `killed_because` is only ever our own reason."""
+
+    code: int | None
+    oom_killed: bool = False
+    killed_because: str | None = None
+
+
+class MemoryKind(str, Enum):
+    """What a memory message means by itself; the judge weighs it with how the process ended."""
+
+    RECOVERABLE = "recoverable"
+    HARD = "hard"
+    HOST = "host"
+
+
+@dataclass(frozen=True)
+class MemoryEvent:
+    """One memory message of the log. `requested_bytes` as far as the text is precise."""
+
+    kind: MemoryKind
+    rule: str
+    line: str
+    allocator: str | None = None
+    requested_bytes: int | None = None
+
+
+# ------------------------------------------------------------------ the record
+
+
+class Timing(Frozen):
+    """Seconds, as the workload measured them (docs/protocols.md says what each holds)."""
+
+    total_execution_s: float | None = None
+    train_s: float | None = None
+    validation_s: float | None = None
+    checkpoint_s: float | None = None
+    startup_s: float | None = None
+    first_step_s: float | None = None
+    total_inference_s: float | None = None
+    model_load_s: float | None = None
+    predict_s: float | None = None
+    images_per_s: float | None = None
+    predicted: tuple[str, ...] = ()
+    intervals: dict[str, tuple[float, float]] = Field(default_factory=dict)
+    blocks: dict[str, int] = Field(default_factory=dict)
+
+
+class Memory(Frozen):
+    """What memory was asked for and used, in bytes."""
+
+    pressure_events: int = 0
+    largest_request_bytes: int | None = None
+    peak_device_bytes: int | None = None
+    peak_host_bytes: int | None = None
+
+
+class Record(Frozen):
+    """The result of one attempt: one line of records.jsonl."""
+
+    schema_version: int = SCHEMA_VERSION
+    run_id: str
+    case_id: str
+    case_key: str
+    software_key: str | None
+    repeat: int
+    attempt: int
+    same_as: str | None = None
+    status: Status
+    reason: str
+    case: Case
+    image: ImageIdentity
+    dataset: DatasetIdentity
+    device: Device
+    timing: Timing
+    memory: Memory
+    exit: Exit
+    runtime: str
+    machine: str
+    versions: dict[str, Any]
+    started_at: str
+    finished_at: str
+
+
+# ------------------------------------------------------------------ progress, going up
+
+
+@dataclass(frozen=True)
+class CaseStarted:
+    case_id: str
+    number: int
+    of: int
+
+
+@dataclass(frozen=True)
+class PhaseStarted:
+    """The workload entered `phase` (``train`` or ``infer``)."""
+
+    case_id: str
+    phase: str
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a phase stands: `done` of `total` steps over all epochs."""
+
+    case_id: str
+    phase: str
+    epoch: int | None
+    epochs: int | None
+    done: int
+    total: int
+    images_per_s: float | None
+
+
+@dataclass(frozen=True)
+class MemoryEventSeen:
+    """An allocator said in the log that it ran short."""
+
+    case_id: str
+    memory: MemoryEvent
+
+
+@dataclass(frozen=True)
+class CaseFinished:
+    record: Record
+
+
+Event = CaseStarted | PhaseStarted | Progress | MemoryEventSeen | CaseFinished
+OnEvent = Callable[[Event], None]

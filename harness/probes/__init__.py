@@ -1,0 +1,1 @@
+"""From what can be seen of a running case to values."""

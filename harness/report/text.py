@@ -1,0 +1,129 @@
+"""The tables that people read: this machine, the study's table, the details."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+
+from tabulate import tabulate
+
+from harness.analysis.summary import Cell, Table, study_table
+from harness.host.fingerprint import Fingerprint
+from harness.model import Case, Record
+from harness.results.reading import Run
+from harness.units import human_bytes
+
+SYNTHETIC = "*"
+PREDICTED = "≈"
+NO_CASE, NOT_RUN = "", "not run"
+
+
+def plain(run: Run) -> str:
+    """For a terminal."""
+    return _render(run, "simple", "{}")
+
+
+def markdown(run: Run) -> str:
+    """For a document."""
+    return _render(run, "github", "## {}\n")
+
+
+def _render(run: Run, style: str, heading: str) -> str:
+    grid = partial(tabulate, tablefmt=style, disable_numparse=True)
+    records = list(run.standing().values())
+    execution = study_table(run.info.cases, records, "total_execution_s")
+    inference = study_table(run.info.cases, records, "total_inference_s")
+    parts = [
+        heading.format(f"This machine: {run.info.machine}"),
+        grid(_hardware(run.info.fingerprint), headers=["part", "what it is"]),
+        heading.format(f"\nTotal execution time in seconds{_over(run.info.cases)}"),
+        _study(execution, grid),
+        heading.format("\nTotal inference time in seconds (model loading + prediction)"),
+        _study(inference, grid),
+        heading.format("\nDetails"),
+        grid([_detail(record) for record in records], headers=_DETAILS),
+        *_notes(run, records),
+    ]
+    return "\n".join(parts)
+
+
+def _over(cases: Iterable[Case]) -> str:
+    protocols = sorted({case.protocol for case in cases})
+    return f" (training + validation, protocol {', '.join(protocols)})"
+
+
+def _hardware(machine: Fingerprint) -> list[list[str]]:
+    gpus = [
+        [f"GPU {n}", f"{gpu.name}, {human_bytes(gpu.memory)}"] for n, gpu in enumerate(machine.gpus)
+    ]
+    return [
+        ["CPU", f"{machine.cpu} ({machine.cpu_count} threads)"],
+        *(gpus or [["GPU", "none that NVML sees"]]),
+        ["RAM", human_bytes(machine.ram)],
+        ["storage", human_bytes(machine.storage)],
+    ]
+
+
+def _study(table: Table, grid: partial[str]) -> str:
+    rows = [
+        [name, *(_shown(cell) for cell in cells)]
+        for name, cells in zip(table.rows, table.cells, strict=True)
+    ]
+    return grid(rows, headers=["dataset", *table.columns])
+
+
+def _shown(cell: Cell | None) -> str:
+    if cell is None:
+        return NO_CASE
+    if not cell.measured:
+        return NOT_RUN
+    failed = ", ".join(dict.fromkeys(status.value for status in cell.failed))
+    if cell.value is None:
+        return failed
+    mark = SYNTHETIC if cell.synthetic else ""
+    about = PREDICTED if cell.predicted else ""
+    return f"{about}{cell.value:.1f}{mark}" + (
+        f" ({len(cell.failed)} x {failed})" if failed else ""
+    )
+
+
+_DETAILS = ["case", "status", "execution s", "inference s", "images/s", "memory", "device", "on"]
+
+
+def _detail(record: Record) -> list[str]:
+    timing, memory = record.timing, record.memory
+    peak = memory.peak_device_bytes or memory.peak_host_bytes
+    where = record.image.reference or f"{record.runtime} environment, not a pinned image"
+    return [
+        record.case_id + (f" #{record.repeat}" if record.repeat > 1 else ""),
+        record.status.value,
+        _seconds(record, "total_execution_s"),
+        _seconds(record, "total_inference_s"),
+        "" if timing.images_per_s is None else f"{timing.images_per_s:.1f}",
+        "" if peak is None else human_bytes(peak),
+        record.device.name or record.device.kind,
+        where,
+    ]
+
+
+def _seconds(record: Record, name: str) -> str:
+    value = getattr(record.timing, name)
+    if value is None:
+        return ""
+    about = PREDICTED if name in record.timing.predicted else ""
+    return f"{about}{value:.1f}{SYNTHETIC if record.dataset.synthetic else ''}"
+
+
+def _notes(run: Run, records: list[Record]) -> list[str]:
+    notes = [
+        f"{record.case_id}: {record.status.value}: {record.reason}"
+        for record in records
+        if record.reason
+    ]
+    if any(record.dataset.synthetic for record in records):
+        notes.append(f"{SYNTHETIC} measured on synthetic images, not on the dataset that is named")
+    for record in records:
+        if record.same_as is not None:
+            notes.append(f"{record.case_id} is the same measurement as {record.same_as}")
+    notes.append(f"Everything is kept in {run.path}")
+    return ["", *notes]

@@ -1,0 +1,43 @@
+"""What every runtime offers. A new one is a page: start, and the five things below."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from harness.model import Exit, LaunchSpec
+
+STDOUT, STDERR = 1, 2
+
+Chunk = tuple[int, bytes]
+"""The stream it came from (STDOUT or STDERR) and the bytes, cut anywhere."""
+
+
+class Attempt(Protocol):
+    """One started case. Every method may raise InfraError where the runtime itself failed."""
+
+    def chunks(self) -> Iterator[Chunk]:
+        """The output, complete and in order per stream; ends when the case has ended."""
+
+    def running(self) -> bool:
+        """Whether the case still runs."""
+
+    def stop(self, grace_s: float) -> None:
+        """Ask it to end (TERM), and end it (KILL) after `grace_s`."""
+
+    def result(self) -> Exit:
+        """How it ended; call it only after it did."""
+
+    def remove(self) -> None:
+        """Leave nothing behind, whatever state it is in. Never raises."""
+
+
+class Runtime(Protocol):
+    """Starts cases."""
+
+    @property
+    def name(self) -> str:
+        """The name it is chosen and recorded by."""
+
+    def start(self, spec: LaunchSpec) -> Attempt:
+        """Start the workload. Raises InfraError where it cannot be started."""

@@ -1,0 +1,75 @@
+"""The container engine: reached lazily, on this machine only."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import docker
+from docker.context import ContextAPI
+from docker.errors import DockerException
+
+from harness.errors import InputError, MachineError, NoEngineError
+
+DEFAULT_SOCKET = "unix:///var/run/docker.sock"
+TIMEOUT_S = 60
+
+HOW_TO_START = "start Docker (systemctl start docker), or measure without it: --runtime local"
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A connection and what the engine said of itself."""
+
+    client: docker.DockerClient
+    url: str
+    version: str
+    rootless: bool
+    remaps_users: bool
+    runtimes: tuple[str, ...]
+    root_folder: str
+
+
+def connect() -> Engine:
+    """The engine of DOCKER_HOST, of Docker's current context, or the usual socket.
+
+    Raises NoEngineError where none answers and InputError where it is another machine's.
+    """
+    url = _url()
+    try:
+        client = docker.DockerClient(base_url=url, version="auto", timeout=TIMEOUT_S)
+        info: dict[str, Any] = client.info()
+    except (DockerException, OSError) as error:
+        raise NoEngineError(_why(url, error), HOW_TO_START) from error
+    options = info.get("SecurityOptions") or []
+    return Engine(
+        client=client,
+        url=url,
+        version=str(info.get("ServerVersion", "?")),
+        rootless=any(option.startswith("name=rootless") for option in options),
+        remaps_users=any(option.startswith("name=userns") for option in options),
+        runtimes=tuple(info.get("Runtimes") or ()),
+        root_folder=str(info.get("DockerRootDir") or "/"),
+    )
+
+
+def _url() -> str:
+    try:
+        context = {} if os.environ.get("DOCKER_HOST") else ContextAPI.kwargs_from_context()
+    except DockerException as error:
+        raise MachineError(f"Docker's context cannot be read: {error}") from error
+    url = os.environ.get("DOCKER_HOST") or context.get("base_url") or DEFAULT_SOCKET
+    if not url.startswith(("unix://", "npipe://", "/")):
+        raise InputError(
+            f"the Docker engine at {url} is on another machine",
+            "install the harness there and run the same command, or unset DOCKER_HOST",
+        )
+    return str(url)
+
+
+def _why(url: str, error: Exception) -> str:
+    text = str(error)
+    if "Permission denied" in text:
+        return f"this user may not use the Docker engine at {url} (is it in the group docker?)"
+    return f"no Docker engine answers at {url}"

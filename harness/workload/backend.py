@@ -1,0 +1,85 @@
+"""What a framework must offer to be measured: adding one means one module and one line here."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any, Dict, Mapping, Optional, Protocol
+
+from .spec import Spec
+
+Array = Any
+"""A numpy array; the shape is told where it is used."""
+Model = Any
+"""A Keras model, of Keras 3 or tf.keras 2."""
+
+BACKENDS = {"tensorflow": ".tensorflow_backend"}
+
+
+class Stepper(Protocol):
+    """Runs a model batch by batch over a data set that is held in memory."""
+
+    @property
+    def images(self) -> int:
+        """Images in one pass."""
+
+    @property
+    def batch_size(self) -> int:
+        """Images in a full batch; the pass's last batch holds what remains."""
+
+    def begin(self, epoch: int) -> None:
+        """Start a pass: new order, new iterator, metrics at zero."""
+
+    def run(self, steps: int) -> None:
+        """Start the pass's next `steps` batches, without waiting for the device."""
+
+    def sync(self) -> None:
+        """Wait until all that was started has ended, by reading something that the last step wrote."""
+
+    def metrics(self) -> Dict[str, float]:
+        """The metrics over the pass so far."""
+
+
+class Predictor(Stepper, Protocol):
+    """A stepper that keeps what it predicts."""
+
+    def predictions(self) -> Array:
+        """float32 [images, classes], in the data set's own order."""
+
+
+class Backend(Protocol):
+    """One framework."""
+
+    def prepare(self, spec: Spec) -> None:
+        """Choose device, precision and seed; before anything else touches the framework."""
+
+    def trainer(
+        self, model: Model, images: Array, labels: Array, batch_size: int, seed: int, jit: bool
+    ) -> Stepper:
+        """Trains a compiled `model`; the data is float32 [n, side, side, 3] and one-hot [n, 10]."""
+
+    def validator(
+        self, model: Model, images: Array, labels: Array, batch_size: int, jit: bool
+    ) -> Stepper:
+        """Evaluates a compiled `model` in the data's own order."""
+
+    def predictor(self, model: Model, images: Array, batch_size: int, jit: bool) -> Predictor:
+        """Predicts `images`, float32 [n, side, side, 3]."""
+
+    def device(self, model: Model) -> Mapping[str, str]:
+        """``kind`` and ``name`` of the device on which the model's last layer really lies."""
+
+    def peak_device_bytes(self) -> Optional[int]:
+        """Most memory that the device's allocator has handed out at once; None on a CPU."""
+
+    def versions(self) -> Dict[str, Any]:
+        """Versions of the framework and the libraries beneath it."""
+
+    def effective(self, jit: bool) -> Dict[str, Any]:
+        """The settings that are really in force."""
+
+
+def load(framework: str) -> Backend:
+    """The backend of `framework`, which it imports."""
+    module = importlib.import_module(BACKENDS[framework], __package__)
+    backend: Backend = module.BACKEND
+    return backend

@@ -1,0 +1,128 @@
+"""How one pass over a data set is timed. Pure: the clock and the device are handed in.
+
+Time is taken in blocks of many steps. The clock is read only when the device has nothing left to
+do, that is directly after a synchronisation, and nothing is printed or computed inside a block.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Callable, Dict, List, Tuple
+
+from .backend import Stepper
+
+MIN_BLOCK_S = 1.0
+"""A block shorter than this says too little (DESIGN: measuring rules)."""
+TARGET_BLOCK_S = 1.25
+"""What block lengths aim at: the minimum, with room for a device that becomes faster."""
+FIRST_BLOCK_STEPS = 4
+MAX_GROWTH = 10
+
+Clock = Callable[[], float]
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some full batches in a row: number of steps, images in them, seconds they took."""
+
+    steps: int
+    images: int
+    seconds: float
+
+
+@dataclass
+class Pass:
+    """One pass over a data set; all times in seconds.
+
+    `first_s` is the process's first step, tracing and compiling included, where this pass had it;
+    `partial_s` the last batch if it is smaller than the others; `overhead_s` making the new order
+    and the iterator, resetting the metrics and reading them at the end.
+    """
+
+    overhead_s: float = 0.0
+    first_s: float = 0.0
+    partial_s: float = 0.0
+    blocks: List[Block] = field(default_factory=list)
+    metrics: Dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def seconds(self) -> float:
+        """The sum of all measured parts."""
+        return self.overhead_s + self.first_s + self.partial_s + sum(b.seconds for b in self.blocks)
+
+
+class Pace:
+    """How many steps the next block takes: grown from block to block until one is long enough."""
+
+    def __init__(self) -> None:
+        self._steps = FIRST_BLOCK_STEPS
+
+    def next(self, remaining: int) -> int:
+        """Steps of the next block; a rest that would make no whole block is taken along."""
+        return remaining if remaining < 2 * self._steps else self._steps
+
+    def learn(self, block: Block) -> None:
+        """Choose the following blocks' length from how long `block` took."""
+        wanted = block.steps * TARGET_BLOCK_S / max(block.seconds, 1e-9)
+        most = max(self._steps, block.steps) * MAX_GROWTH
+        self._steps = max(1, min(math.ceil(wanted), most))
+
+
+def time(work: Callable[[], Any], sync: Callable[[], None], clock: Clock) -> float:
+    """Seconds that `work` took, from an idle device to an idle device."""
+    sync()
+    start = clock()
+    work()
+    sync()
+    return clock() - start
+
+
+def run_pass(
+    stepper: Stepper,
+    epoch: int,
+    pace: Pace,
+    clock: Clock,
+    first: bool,
+    on_block: Callable[[int, Block], None],
+) -> Pass:
+    """Go once over the stepper's data set and time the parts.
+
+    Args:
+        epoch: which pass it is, from 0; decides the data's order.
+        first: this is the process's first pass, whose first step is timed apart.
+        on_block: called between blocks with the number of steps done in this pass.
+    """
+    result = Pass()
+    full, rest = divmod(stepper.images, stepper.batch_size)
+    steps = full + (rest > 0)
+    measure = partial(time, sync=stepper.sync, clock=clock)
+    result.overhead_s = measure(partial(stepper.begin, epoch))
+    done = 0
+    if first:
+        result.first_s = measure(partial(stepper.run, 1))
+        done = 1
+    while done < full:
+        count = pace.next(full - done)
+        seconds = measure(partial(stepper.run, count))
+        block = Block(count, count * stepper.batch_size, seconds)
+        result.blocks.append(block)
+        pace.learn(block)
+        done += count
+        on_block(done, block)
+    if done < steps:
+        result.partial_s = measure(partial(stepper.run, 1))
+    result.overhead_s += measure(lambda: result.metrics.update(stepper.metrics()))
+    return result
+
+
+def rate(blocks: List[Block]) -> float:
+    """Images per second over all `blocks` together; 0.0 where there is none."""
+    images, seconds = totals(blocks)
+    return images / seconds if seconds > 0 else 0.0
+
+
+def totals(blocks: List[Block]) -> Tuple[int, float]:
+    """Images and seconds of all `blocks` together."""
+    return sum(block.images for block in blocks), sum(block.seconds for block in blocks)

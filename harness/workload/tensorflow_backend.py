@@ -1,0 +1,232 @@
+"""TensorFlow: the same mathematics as ``model.fit``, without Python between the steps.
+
+``model.train_step`` and ``model.test_step`` run inside a graph that loops over an iterator. The
+number of steps is a tensor and the batch dimension is open, so one trace serves blocks of any
+length and the smaller last batch too.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+
+import tensorflow as tf
+
+from . import contract, data
+from .backend import Array, Model
+from .keras_api import IS_KERAS_3, VERSION, keras
+from .machine import cpu_name
+from .spec import Spec
+
+Step = Callable[..., Any]
+
+
+class _Feed:
+    """Batches gathered from memory in an order that is set anew for each pass.
+
+    Data and order are variables on the CPU: what a dataset captures as a constant is copied
+    whenever an iterator is made.
+    """
+
+    def __init__(self, arrays: Sequence[Array], batch_size: int) -> None:
+        self.images = len(arrays[0])
+        self.batch_size = batch_size
+        with tf.device("CPU:0"):
+            self._order = tf.Variable(tf.range(self.images, dtype=tf.int64), trainable=False)
+            self._arrays = [tf.Variable(array, trainable=False) for array in arrays]
+        steps = -(-self.images // batch_size)
+        auto = tf.data.experimental.AUTOTUNE
+        self._batches = tf.data.Dataset.range(steps).map(self._gather, auto).prefetch(auto)
+        self.element_spec = self._batches.element_spec
+
+    def _gather(self, step: Any) -> Tuple[Any, ...]:
+        rows = self._order[step * self.batch_size : (step + 1) * self.batch_size]
+        return (rows, *(tf.gather(array, rows) for array in self._arrays))
+
+    def iterator(self, order: Optional[Array] = None) -> Any:
+        """One pass; each element is the rows' numbers int64 [batch] and a batch of each array."""
+        if order is not None:
+            self._order.assign(order)
+        return iter(self._batches)
+
+
+class _Stepper:
+    """Calls `step(rows, *batch)` for batch after batch of a feed, inside one graph."""
+
+    def __init__(self, feed: _Feed, step: Step) -> None:
+        self.images = feed.images
+        self.batch_size = feed.batch_size
+        self._feed = feed
+        self._iterator: Any = None
+
+        def loop(iterator: Any, steps: Any) -> None:
+            def body(done: Any) -> List[Any]:
+                step(*next(iterator))
+                return [done + 1]
+
+            tf.while_loop(lambda done: done < steps, body, [tf.constant(0)])
+
+        # AutoGraph has nothing to convert: Keras's steps are written for graphs.
+        self._loop = tf.function(loop, autograph=False)
+
+    def begin(self, epoch: int) -> None:
+        del epoch
+        self._iterator = self._feed.iterator()
+
+    def run(self, steps: int) -> None:
+        self._loop(self._iterator, tf.constant(steps))
+
+
+class _KerasStepper(_Stepper):
+    """A stepper over a compiled model's own `train_step` or `test_step`."""
+
+    def __init__(self, feed: _Feed, model: Model, step: Step, jit: bool) -> None:
+        _build_state(model)
+
+        def batch_step(x: Any, y: Any) -> None:
+            step((x, y))
+
+        compiled = tf.function(batch_step, autograph=False, jit_compile=True) if jit else batch_step
+        super().__init__(feed, lambda rows, x, y: compiled(x, y))
+        self._model = model
+
+    def begin(self, epoch: int) -> None:
+        self._model.reset_metrics()
+        super().begin(epoch)
+
+    def metrics(self) -> Dict[str, float]:
+        results = self._model.get_metrics_result()
+        return {name: float(value) for name, value in results.items()}
+
+
+class _Trainer(_KerasStepper):
+    def __init__(self, feed: _Feed, model: Model, seed: int, jit: bool) -> None:
+        super().__init__(feed, model, model.train_step, jit)
+        self._seed = seed
+
+    def begin(self, epoch: int) -> None:
+        self._model.reset_metrics()
+        self._iterator = self._feed.iterator(data.order(self._seed, epoch, self.images))
+
+    def sync(self) -> None:
+        _last_bias(self._model).numpy()
+
+
+class _Validator(_KerasStepper):
+    def __init__(self, feed: _Feed, model: Model, jit: bool) -> None:
+        super().__init__(feed, model, model.test_step, jit)
+
+    def sync(self) -> None:
+        # Nothing but the metrics changes: read a variable of the one updated last.
+        tf.convert_to_tensor(self._model.metrics[-1].variables[-1]).numpy()
+
+
+class _Predictor(_Stepper):
+    """Keeps the predictions where they were computed; a synchronisation brings them to the host."""
+
+    def __init__(self, feed: _Feed, model: Model, jit: bool) -> None:
+        self._result = tf.Variable(tf.zeros((feed.images, contract.CLASSES)), trainable=False)
+
+        def predict(x: Any) -> Any:
+            return model(x, training=False)
+
+        compiled = tf.function(predict, autograph=False, jit_compile=True) if jit else predict
+
+        def step(rows: Any, x: Any) -> None:
+            self._result.scatter_update(tf.IndexedSlices(compiled(x), rows))
+
+        super().__init__(feed, step)
+
+    def sync(self) -> None:
+        self._result.numpy()
+
+    def metrics(self) -> Dict[str, float]:
+        return {}
+
+    def predictions(self) -> Array:
+        return self._result.numpy()
+
+
+class TensorFlow:
+    """The backend; its methods are told in `backend.Backend`."""
+
+    def prepare(self, spec: Spec) -> None:
+        gpus = tf.config.list_physical_devices("GPU") if spec.device == "gpu" else []
+        tf.config.set_visible_devices(gpus[:1], "GPU")
+        # Under the mixed policies TF32 stays as TensorFlow has it by default, which is on.
+        tf.config.experimental.enable_tensor_float_32_execution(spec.precision != "float32")
+        # A user's keras.json must not make it another benchmark.
+        keras.backend.set_image_data_format("channels_last")
+        keras.backend.set_floatx("float32")
+        mixed = spec.precision.startswith("mixed_")
+        keras.mixed_precision.set_global_policy(spec.precision if mixed else "float32")
+        keras.utils.set_random_seed(spec.seed)
+
+    def trainer(
+        self, model: Model, images: Array, labels: Array, batch_size: int, seed: int, jit: bool
+    ) -> _Trainer:
+        return _Trainer(_Feed([images, labels], batch_size), model, seed, jit)
+
+    def validator(
+        self, model: Model, images: Array, labels: Array, batch_size: int, jit: bool
+    ) -> _Validator:
+        return _Validator(_Feed([images, labels], batch_size), model, jit)
+
+    def predictor(self, model: Model, images: Array, batch_size: int, jit: bool) -> _Predictor:
+        return _Predictor(_Feed([images], batch_size), model, jit)
+
+    def device(self, model: Model) -> Mapping[str, str]:
+        if "GPU" not in _last_bias(model).device.upper():
+            return {"kind": "cpu", "name": cpu_name()}
+        details = tf.config.experimental.get_device_details(_visible_gpus()[0])
+        return {"kind": "gpu", "name": details.get("device_name", "unknown")}
+
+    def peak_device_bytes(self) -> Optional[int]:
+        if not _visible_gpus():
+            return None
+        return int(tf.config.experimental.get_memory_info("GPU:0")["peak"])
+
+    def versions(self) -> Dict[str, Any]:
+        build = tf.sysconfig.get_build_info()
+        return {
+            "keras": VERSION,
+            "framework": tf.__version__,
+            "framework_build": tf.version.GIT_VERSION,
+            "cuda": build.get("cuda_version"),
+            "cudnn": build.get("cudnn_version"),
+        }
+
+    def effective(self, jit: bool) -> Dict[str, Any]:
+        gpus = _visible_gpus()
+        return {
+            "jit": jit,
+            "tf32": tf.config.experimental.tensor_float_32_execution_enabled(),
+            "policy": keras.mixed_precision.global_policy().name,
+            "memory_growth": bool(gpus and tf.config.experimental.get_memory_growth(gpus[0])),
+        }
+
+
+BACKEND = TensorFlow()
+
+
+def _visible_gpus() -> Any:
+    return tf.config.get_visible_devices("GPU")
+
+
+def _last_bias(model: Model) -> Any:
+    """The bias of the last layer as a tensor: small, and written by each update."""
+    return tf.convert_to_tensor(model.layers[-1].bias)
+
+
+def _build_state(model: Model) -> None:
+    """Make the variables of optimizer and metrics now.
+
+    A graph that makes variables while it is traced is traced a second time: for model B that
+    would double a first step of a minute and more.
+    """
+    if not getattr(model.optimizer, "built", False):
+        model.optimizer.build(model.trainable_variables)
+    one = tf.one_hot([0], contract.CLASSES)
+    if not IS_KERAS_3:
+        model.compiled_loss(one, one)
+    model.compute_metrics(tf.zeros((1,)), one, one, None)
+    model.reset_metrics()
