@@ -139,7 +139,8 @@ class Live:
                 number = f"{event.number}/{event.of}"
                 self._show(event.case_id, number, "starting")
             case model.PhaseStarted() if self._task is not None:
-                self._rows.reset(self._task, total=None, phase=event.phase, where="", rate="")
+                self._rows.reset(self._task, total=None)
+                self._rows.update(self._task, phase=event.phase, where="", rate="")
             case model.Progress() if self._task is not None:
                 rate = f"{event.images_per_s:.0f} images/s" if event.images_per_s else ""
                 self._rows.update(
@@ -154,6 +155,10 @@ class Live:
                 self.note(f"memory: {memory_words(event.memory)}")
             case model.CaseFinished():
                 self._finish(event.record)
+
+    def refresh(self) -> None:
+        """Draw now rather than at the next tick."""
+        self._rows.refresh()
 
     def _show(self, description: str, number: str, phase: str) -> None:
         self._clear()

@@ -64,6 +64,7 @@ class _Walk:
     def __init__(self, document: Document) -> None:
         self.document = document
         self.scalars = yaml.constructor.SafeConstructor()
+        self.resolver = yaml.resolver.Resolver()
         self.open: set[int] = set()
         self.seen = 0
 
@@ -86,10 +87,11 @@ class _Walk:
         return found
 
     def scalar(self, node: yaml.ScalarNode, kind: str) -> Any:
-        if kind not in _SCALARS:
-            if kind in ("timestamp", "value", "merge"):
-                return node.value
+        plain = node.style is None
+        if node.tag != self.resolver.resolve(yaml.ScalarNode, node.value, (plain, not plain)):
             raise self.refuse(node, f"the tag {node.tag!r} is not allowed here")
+        if kind not in _SCALARS:
+            return node.value  # dates and merge keys are words here
         try:
             return self.scalars.construct_object(node)
         except ValueError as error:

@@ -5,14 +5,19 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+FEW = 6
+
 
 def suggestion(word: str, known: Iterable[str]) -> str:
-    """`` (did you mean …?)``, or the known words where none is near."""
+    """The nearest of the known words, and all of them where they are few or none is near."""
     words = sorted(known)
     near = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
     if not near:
         near = [known for known in words if word and known.startswith(word.lower())][:1]
-    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(words)}"
+    listed = f"known: {', '.join(words)}"
+    if not near:
+        return listed
+    return f"did you mean {near[0]!r}?" + (f" ({listed})" if len(words) <= FEW else "")
 
 
 def known_name(kind: str, word: str, known: Iterable[str]) -> str:

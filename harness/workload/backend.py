@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any, Dict, Mapping, Optional, Protocol
+from typing import Any, Dict, Mapping, Optional, Protocol, Tuple
 
 from .spec import Spec
 
 Array = Any
 """A numpy array; the shape is told where it is used."""
+Arrays = Tuple[Array, Array]
+"""Images, float32 [n, side, side, 3], and one-hot labels, float32 [n, 10]."""
 Model = Any
 """A Keras model, of Keras 3 or tf.keras 2."""
 
@@ -33,7 +35,7 @@ class Stepper(Protocol):
         """Start the pass's next `steps` batches, without waiting for the device."""
 
     def sync(self) -> None:
-        """Wait until all that was started has ended, by reading something that the last step wrote."""
+        """Wait until all that was started has ended: reads something that the last step wrote."""
 
     def metrics(self) -> Dict[str, float]:
         """The metrics over the pass so far."""
@@ -53,13 +55,11 @@ class Backend(Protocol):
         """Choose device, precision and seed; before anything else touches the framework."""
 
     def trainer(
-        self, model: Model, images: Array, labels: Array, batch_size: int, seed: int, jit: bool
+        self, model: Model, arrays: Arrays, batch_size: int, seed: int, jit: bool
     ) -> Stepper:
-        """Trains a compiled `model`; the data is float32 [n, side, side, 3] and one-hot [n, 10]."""
+        """Trains a compiled `model` in an order that `seed` and the epoch decide."""
 
-    def validator(
-        self, model: Model, images: Array, labels: Array, batch_size: int, jit: bool
-    ) -> Stepper:
+    def validator(self, model: Model, arrays: Arrays, batch_size: int, jit: bool) -> Stepper:
         """Evaluates a compiled `model` in the data's own order."""
 
     def predictor(self, model: Model, images: Array, batch_size: int, jit: bool) -> Predictor:

@@ -54,9 +54,13 @@ class Pass:
 
 
 class Pace:
-    """How many steps the next block takes: grown from block to block until one is long enough."""
+    """How many steps a stepper's next block takes: grown until a block is long enough.
+
+    It outlives the passes. `fresh` until the stepper's very first step, which traces and compiles.
+    """
 
     def __init__(self) -> None:
+        self.fresh = True
         self._steps = FIRST_BLOCK_STEPS
 
     def next(self, remaining: int) -> int:
@@ -84,14 +88,13 @@ def run_pass(
     epoch: int,
     pace: Pace,
     clock: Clock,
-    first: bool,
     on_block: Callable[[int, Block], None],
 ) -> Pass:
     """Go once over the stepper's data set and time the parts.
 
     Args:
         epoch: which pass it is, from 0; decides the data's order.
-        first: this is the process's first pass, whose first step is timed apart.
+        pace: the stepper's own; while it is fresh, the first step is timed apart.
         on_block: called between blocks with the number of steps done in this pass.
     """
     result = Pass()
@@ -100,7 +103,8 @@ def run_pass(
     measure = partial(time, sync=stepper.sync, clock=clock)
     result.overhead_s = measure(partial(stepper.begin, epoch))
     done = 0
-    if first:
+    if pace.fresh:
+        pace.fresh = False
         result.first_s = measure(partial(stepper.run, 1))
         done = 1
     while done < full:

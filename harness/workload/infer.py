@@ -33,7 +33,7 @@ def run(spec: Spec, folders: Folders) -> None:
     predictor = backend.predictor(model, images, spec.protocol.inference_batch_size, spec.jit)
     prepare_s = clock() - start
     on_block = output.progress(clock, phase="infer", steps=steps)
-    result = blocks.run_pass(predictor, 0, Pace(), clock, True, on_block)
+    result = blocks.run_pass(predictor, 0, Pace(), clock, on_block)
     predict_s = prepare_s + result.seconds
     hits = predictor.predictions().argmax(axis=1) == labels.argmax(axis=1)
     fields = {

@@ -14,7 +14,7 @@ def _find() -> Tuple[Any, str]:
         import keras
 
         version = str(keras.__version__)
-        if int(version.split(".")[0]) >= 3:
+        if not version.startswith("2."):
             return keras, version
     except ImportError:
         version = "unknown"

@@ -122,7 +122,7 @@ def _twin_base(inputs: Any, weights: Mapping[str, str]) -> Any:
 
 
 def _base(name: str, inputs: Any, weights: Mapping[str, str]) -> Model:
-    """A convolutional base on `inputs`: Xception refuses 32x32 given as a shape, not as a tensor."""
+    """A convolutional base on `inputs`, given as a tensor: Xception refuses 32x32 as a shape."""
     application = getattr(keras.applications, _BASES[name])
     base = application(include_top=False, weights=None, input_tensor=inputs)
     if weights:

@@ -1,4 +1,4 @@
-"""``spec.json`` as frozen values. Standard library alone: a bad spec ends before Keras is loaded."""
+"""``spec.json`` as frozen values. Standard library alone: refused before Keras is loaded."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 import tensorflow as tf
 
 from . import contract, data
-from .backend import Array, Model
+from .backend import Array, Arrays, Model
 from .keras_api import IS_KERAS_3, VERSION, keras
 from .machine import cpu_name
 from .spec import Spec
@@ -86,7 +86,7 @@ class _KerasStepper(_Stepper):
             step((x, y))
 
         compiled = tf.function(batch_step, autograph=False, jit_compile=True) if jit else batch_step
-        super().__init__(feed, lambda rows, x, y: compiled(x, y))
+        super().__init__(feed, lambda _rows, x, y: compiled(x, y))
         self._model = model
 
     def begin(self, epoch: int) -> None:
@@ -162,17 +162,15 @@ class TensorFlow:
         keras.utils.set_random_seed(spec.seed)
 
     def trainer(
-        self, model: Model, images: Array, labels: Array, batch_size: int, seed: int, jit: bool
+        self, model: Model, arrays: Arrays, batch_size: int, seed: int, jit: bool
     ) -> _Trainer:
-        return _Trainer(_Feed([images, labels], batch_size), model, seed, jit)
+        return _Trainer(_Feed(arrays, batch_size), model, seed, jit)
 
-    def validator(
-        self, model: Model, images: Array, labels: Array, batch_size: int, jit: bool
-    ) -> _Validator:
-        return _Validator(_Feed([images, labels], batch_size), model, jit)
+    def validator(self, model: Model, arrays: Arrays, batch_size: int, jit: bool) -> _Validator:
+        return _Validator(_Feed(arrays, batch_size), model, jit)
 
     def predictor(self, model: Model, images: Array, batch_size: int, jit: bool) -> _Predictor:
-        return _Predictor(_Feed([images], batch_size), model, jit)
+        return _Predictor(_Feed((images,), batch_size), model, jit)
 
     def device(self, model: Model) -> Mapping[str, str]:
         if "GPU" not in _last_bias(model).device.upper():

@@ -82,7 +82,6 @@ class _Training:
 
     def run_epoch(self, number: int) -> None:
         """Train, validate, save; `number` counts from 0."""
-        first = number == 0
         total = self.spec.protocol.epochs
         on_block = output.progress(
             clock,
@@ -91,10 +90,8 @@ class _Training:
             epochs=total,
             steps=_steps(self.trainer),
         )
-        trained = blocks.run_pass(self.trainer, number, self.paces[0], clock, first, on_block)
-        validated = blocks.run_pass(
-            self.validator, number, self.paces[1], clock, first, _nothing_to_tell
-        )
+        trained = blocks.run_pass(self.trainer, number, self.paces[0], clock, on_block)
+        validated = blocks.run_pass(self.validator, number, self.paces[1], clock, _nothing_to_tell)
         epoch = _Epoch(trained, validated)
         self.epochs.append(epoch)
         epoch.checkpoint_s = self.checkpoint.save_if_better(
@@ -140,7 +137,7 @@ class _Training:
 
 
 def run(spec: Spec, folders: Folders) -> None:
-    """Train as the spec says; leaves the saved model and ``timing-train.json`` in the out folder."""
+    """Train as the spec says; leaves the model and ``timing-train.json`` in the out folder."""
     started = machine.process_start()
     backend = backends.load(spec.framework)
     backend.prepare(spec)
@@ -182,17 +179,17 @@ def _set_up(spec: Spec, folders: Folders, backend: Backend) -> _Training:
     path = os.path.join(folders.out, contract.MODEL_FILE)
     remove(path)
     model = models.build(spec, folders.weights)
-    # Each pair of arrays is freed as soon as the backend has its own copy.
+    # Arrays without a name here are freed as soon as the backend has its own copy.
     trainer = backend.trainer(
         model,
-        *data.load(spec.dataset, spec.dataset.train, folders.data),
+        data.load(spec.dataset, spec.dataset.train, folders.data),
         batch_size=spec.batch_size,
         seed=spec.seed,
         jit=spec.jit,
     )
     validator = backend.validator(
         model,
-        *data.load(spec.dataset, spec.dataset.test, folders.data),
+        data.load(spec.dataset, spec.dataset.test, folders.data),
         batch_size=spec.batch_size,
         jit=spec.jit,
     )

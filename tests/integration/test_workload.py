@@ -1,0 +1,369 @@
+"""The real workload in real TensorFlows, named by HARNESS_TEST_TF_PYTHONS (joined by ":")."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.workload import contract
+
+pytestmark = pytest.mark.tensorflow
+
+ROOT = Path(__file__).resolve().parents[2]
+WORKLOAD = ROOT / "harness" / "workload"
+PYTHONS = [p for p in os.environ.get("HARNESS_TEST_TF_PYTHONS", "").split(os.pathsep) if p]
+PARAMETERS = {"model-a": 30_239_690, "model-b": 129_795_506, "model-b-2021": 123_542_322}
+LIMIT_S = 300
+
+PRELUDE = """
+import importlib.util, json, sys
+import numpy as np
+folder = sys.argv[1]
+spec = importlib.util.spec_from_file_location(
+    "workload", folder + "/__init__.py", submodule_search_locations=[folder])
+package = importlib.util.module_from_spec(spec)
+sys.modules["workload"] = package
+spec.loader.exec_module(package)
+from workload import backend, blocks, data, models, spec as specs
+case = specs.parse(json.loads(sys.argv[2]))
+tensorflow = backend.load("tensorflow")
+tensorflow.prepare(case)
+"""
+
+
+def pythons() -> list[Any]:
+    if PYTHONS:
+        return [pytest.param(p, id=Path(p).parents[1].name) for p in PYTHONS]
+    return [pytest.param("", marks=pytest.mark.skip(reason="HARNESS_TEST_TF_PYTHONS names none"))]
+
+
+@pytest.fixture(params=pythons())
+def python(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def make_spec(train: int = 256, test: int = 80, **changes: Any) -> dict[str, Any]:
+    """A synthetic case of model A; `changes` replace fields, or protocol fields by their name."""
+    protocol = {
+        "name": "smoke",
+        "epochs": 1,
+        "checkpoint": "none",
+        "inference_batch_size": 32,
+    }
+    protocol.update((name, changes.pop(name)) for name in list(protocol) if name in changes)
+    spec: dict[str, Any] = {
+        "contract": contract.CONTRACT_VERSION,
+        "case_id": "test",
+        "framework": "tensorflow",
+        "model": "model-a",
+        "parameters": PARAMETERS["model-a"],
+        "weights": "random",
+        "weights_files": {},
+        "dataset": {
+            "name": "synthetic",
+            "synthetic": True,
+            "seed": 3,
+            "train": {"images": None, "labels": None, "first": 0, "count": train},
+            "test": {"images": None, "labels": None, "first": 0, "count": test},
+        },
+        "batch_size": 64,
+        "precision": "float32",
+        "jit": False,
+        "seed": 1,
+        "measure": "full",
+        "protocol": protocol,
+        "device": "cpu",
+    }
+    return {**spec, **changes}
+
+
+class Run:
+    """One finished workload."""
+
+    def __init__(self, python: str, folder: Path, spec: dict[str, Any], *more: str, **env: str):
+        self.out = folder / "out"
+        self.out.mkdir()
+        (folder / "spec.json").write_text(json.dumps(spec))
+        command = [python, str(WORKLOAD), "--spec", str(folder / "spec.json")]
+        done = subprocess.run(
+            [*command, "--data", str(folder), "--out", str(self.out), *more],
+            capture_output=True,
+            text=True,
+            timeout=LIMIT_S,
+            check=False,
+            env={**os.environ, **env},
+        )
+        self.code, self.stderr = done.returncode, done.stderr
+        parsed = map(contract.parse_event, done.stdout.splitlines())
+        self.events = [event for event in parsed if event]
+
+    def timing(self, phase: str) -> dict[str, Any]:
+        timing = json.loads((self.out / contract.timing_file(phase)).read_text())
+        assert isinstance(timing, dict)
+        return timing
+
+
+def evaluate(python: str, spec: dict[str, Any], body: str) -> Any:
+    """What `body` prints last, as JSON; `case`, `tensorflow` and the modules are at hand."""
+    done = subprocess.run(
+        [python, "-c", PRELUDE + textwrap.dedent(body), str(WORKLOAD), json.dumps(spec)],
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def check_sums(train: dict[str, Any], infer: dict[str, Any]) -> None:
+    parts = (train["train_s"], train["validation_s"], train["checkpoint_s"])
+    assert train["total_execution_s"] == sum(parts)
+    assert train["train_s"] == pytest.approx(sum(e["train_s"] for e in train["epochs"]))
+    inside = train["first_step_s"] + sum(b["seconds"] for b in train["blocks"]["train"])
+    inside += sum(e["partial_s"] + e["overhead_s"] for e in train["epochs"])
+    assert train["train_s"] == pytest.approx(inside)
+    assert train["total_execution_s"] <= train["wall_s"] < train["total_execution_s"] + 1
+    assert infer["total_inference_s"] == infer["model_load_s"] + infer["predict_s"]
+
+
+def test_two_epochs_with_a_checkpoint(python: str, tmp_path: Path) -> None:
+    spec = make_spec(train=200, epochs=2, checkpoint="best_val_accuracy")
+    run = Run(python, tmp_path, spec)
+    assert run.code == 0, run.stderr
+    train, infer = run.timing("train"), run.timing("infer")
+    check_sums(train, infer)
+    assert sorted(path.name for path in run.out.iterdir()) == [
+        "timing-infer.json",
+        "timing-train.json",
+    ]
+    assert train["parameters"] == PARAMETERS["model-a"]
+    assert train["startup_s"] > 0.5
+    assert train["first_step_s"] > 0
+    assert train["save_s"] == 0.0
+    assert train["checkpoint"]["count"] >= 1
+    assert train["checkpoint"]["bytes"] > 4 * PARAMETERS["model-a"]
+    assert [e["partial_s"] > 0 for e in train["epochs"]] == [True, True]
+    assert sum(b["images"] for b in train["blocks"]["train"]) == 2 * 192 - 64
+    assert train["device"]["kind"] == infer["device"]["kind"] == "cpu"
+    assert train["memory"]["peak_device_bytes"] is None
+    assert train["memory"]["peak_host_bytes"] > 4 * PARAMETERS["model-a"]
+    assert train["effective"]["tf32"] is False
+    # The fresh process predicts with the epoch whose validation was best.
+    best = max(e["metrics"]["val_accuracy"] for e in train["epochs"])
+    assert infer["accuracy"] == pytest.approx(best)
+    assert infer["images"] == 80
+    names = [(e["event"], e.get("phase")) for e in run.events if e["event"] != "progress"]
+    assert names == [
+        ("phase", "train"),
+        ("epoch", None),
+        ("epoch", None),
+        ("done", "train"),
+        ("phase", "infer"),
+        ("done", "infer"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("precision", "jit", "policy"),
+    [("tf32", True, "float32"), ("mixed_bfloat16", False, "mixed_bfloat16")],
+)
+def test_settings_come_into_force(
+    python: str, tmp_path: Path, precision: str, jit: bool, policy: str
+) -> None:
+    run = Run(python, tmp_path, make_spec(train=96, test=40, precision=precision, jit=jit))
+    assert run.code == 0, run.stderr
+    train, infer = run.timing("train"), run.timing("infer")
+    check_sums(train, infer)
+    assert train["effective"]["policy"] == infer["effective"]["policy"] == policy
+    assert train["effective"]["jit"] is jit
+    assert train["effective"]["tf32"] is True
+    assert train["save_s"] > 0
+    assert train["checkpoint"] == {"count": 0, "seconds": 0.0, "bytes": 0}
+    assert ("Compiled cluster using XLA" in run.stderr) is jit
+
+
+def test_loss_scaling_under_float16(python: str) -> None:
+    """A whole case takes minutes on a CPU: one step, and the loss is finite."""
+    body = """
+        import keras
+        model = models.build(case, None)
+        arrays = data.load(case.dataset, case.dataset.train, "")
+        trainer = tensorflow.trainer(model, arrays, 8, 1, False)
+        trainer.begin(0)
+        trainer.run(1)
+        trainer.sync()
+        print(json.dumps([type(model.optimizer).__name__, trainer.metrics()["loss"]]))
+    """
+    optimizer, loss = evaluate(python, make_spec(train=8, precision="mixed_float16"), body)
+    assert optimizer.startswith("LossScaleOptimizer")
+    assert 0 < loss < 100
+
+
+def test_the_wrong_number_of_parameters_is_refused(python: str, tmp_path: Path) -> None:
+    run = Run(python, tmp_path, make_spec(parameters=7))
+    assert run.code == 1
+    assert run.stderr.splitlines()[-1] == (
+        "ValueError: model-a has 30239690 parameters, the spec expects 7: this is another model"
+    )
+    assert not list(run.out.iterdir())
+
+
+@pytest.mark.parametrize("model", ["model-a", "model-b", "model-b-2021"])
+def test_parameters(python: str, model: str) -> None:
+    spec = make_spec(model=model, parameters=PARAMETERS[model])
+    body = "print(json.dumps(models.build(case, None).count_params()))"
+    assert evaluate(python, spec, body) == PARAMETERS[model]
+
+
+def test_the_activity_term_is_the_mean_over_the_batch(python: str) -> None:
+    body = """
+        from workload.keras_api import keras
+        inputs = keras.Input((7,))
+        model = keras.Model(inputs, models.ActivityL2()(inputs))
+        x = np.random.RandomState(0).rand(5, 7).astype("float32") * 100
+        y = np.asarray(model(x))
+        assert (y == x).all()
+        print(json.dumps([float(model.losses[0]), float((x.astype("float64") ** 2).sum() / 5)]))
+    """
+    told, squares = evaluate(python, make_spec(), body)
+    assert told == pytest.approx(1e-5 * squares, rel=1e-5)
+
+
+LOSS = """
+    from workload.keras_api import keras
+    model = models.build(case, None)
+    random = np.random.RandomState(0)
+    # A scale at which activations, and so the activity term, matter.
+    model.set_weights([
+        random.randn(*w.shape).astype("float32") * np.sqrt(2 / max(1, np.prod(w.shape[:-1])))
+        for w in model.get_weights()
+    ])
+    arrays = data.load(case.dataset, case.dataset.test, "")
+    stepper = tensorflow.validator(model, arrays, 32, False)
+    result = blocks.run_pass(stepper, 0, blocks.Pace(), lambda: 0.0, lambda *_: None)
+    keras_own = model.evaluate(*arrays, batch_size=32, verbose=0)
+    print(json.dumps({**result.metrics, "evaluate": keras_own[0]}))
+"""
+
+
+def test_evaluation_is_kerass_own_and_alike_in_all_versions() -> None:
+    if not PYTHONS:
+        pytest.skip("HARNESS_TEST_TF_PYTHONS names none")
+    results = [evaluate(python, make_spec(), LOSS) for python in PYTHONS]
+    for result in results:
+        assert result["loss"] == pytest.approx(result["evaluate"], rel=1e-6)
+        assert result["loss"] == pytest.approx(results[0]["loss"], rel=1e-5)
+        assert result["accuracy"] == results[0]["accuracy"]
+
+
+def test_training_is_kerass_own(python: str) -> None:
+    """Without dropout and with one order, our loop and `fit` end at the same weights."""
+    body = """
+        import keras
+        models.DROPOUT = 0.0
+        model = models.build(case, None)
+        x, y = data.load(case.dataset, case.dataset.train, "")
+        start = model.get_weights()
+        calls = []
+        step = model.train_step
+        model.train_step = lambda batch: (calls.append(1), step(batch))[1]
+        trainer = tensorflow.trainer(model, (x, y), 16, case.seed, False)
+        result = blocks.run_pass(trainer, 0, blocks.Pace(), lambda: 0.0, lambda *_: None)
+        traces = len(calls)
+        ours = model.get_weights()
+        model.set_weights(start)
+        models.compile_model(model, False)
+        model.train_step = step
+        order = data.order(case.seed, 0, len(x))
+        history = model.fit(x[order], y[order], batch_size=16, shuffle=False, verbose=0).history
+        theirs = model.get_weights()
+        apart = max(float(np.abs(a - b).max()) for a, b in zip(ours, theirs))
+        moved = max(float(np.abs(a - b).max()) for a, b in zip(ours, start))
+        print(json.dumps([traces, apart, moved, result.metrics, {k: v[0] for k, v in history.items()}]))
+    """
+    traces, apart, moved, ours, theirs = evaluate(python, make_spec(train=40), body)
+    assert traces == 1
+    assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-4)
+    assert ours.keys() == theirs.keys()
+    assert apart < moved / 20
+
+
+def test_resizing_is_tensorflows(python: str) -> None:
+    body = """
+        import tensorflow as tf
+        images, _ = data.synthetic(1, 0, 64)
+        theirs = tf.image.resize(images[..., None] / np.float32(255), (32, 32)).numpy()
+        print(json.dumps(float(np.abs(theirs - data.preprocess(images)).max())))
+    """
+    assert evaluate(python, make_spec(), body) < 1e-5
+
+
+def test_pretrained_weights_from_a_file(python: str, tmp_path: Path) -> None:
+    """The weights of the base are those of the file, and training leaves them alone."""
+    body = """
+        from workload.keras_api import IS_KERAS_3, keras
+        base = keras.applications.VGG19(include_top=False, weights=None, input_shape=(32, 32, 3))
+        name = "vgg19.weights.h5" if IS_KERAS_3 else "vgg19.h5"
+        base.save_weights(FOLDER + "/" + name)
+        case = specs.parse({**json.loads(sys.argv[2]), "weights": "imagenet",
+                            "weights_files": {"vgg19": name}})
+        model = models.build(case, FOLDER)
+        pairs = zip(base.get_weights(), model.get_weights()) if IS_KERAS_3 else zip(
+            base.get_weights(), [w.numpy() for layer in model.layers[:22] for w in layer.weights])
+        same = all((a == b).all() for a, b in pairs)
+        print(json.dumps([name, same, len(model.trainable_variables)]))
+    """
+    body = textwrap.dedent(body).replace("FOLDER", repr(str(tmp_path)))
+    name, same, trainable = evaluate(python, make_spec(), body)
+    assert same
+    assert trainable == 2 * (4 + 4)
+    spec = make_spec(train=64, test=32, weights="imagenet", weights_files={"vgg19": name})
+    run = Run(python, tmp_path, spec, "--weights", str(tmp_path))
+    assert run.code == 0, run.stderr
+
+
+def test_out_of_memory_ends_the_case_with_genuine_messages(python: str, tmp_path: Path) -> None:
+    run = Run(
+        python,
+        tmp_path,
+        make_spec(),
+        TF_CPU_ALLOCATOR_USE_BFC="true",
+        TF_CPU_BFC_MEM_LIMIT_IN_MB="150",
+        TF_ENABLE_ONEDNN_OPTS="0",
+    )
+    assert run.code not in {0, contract.EXIT_BAD_SPEC}
+    assert "ran out of memory trying to allocate" in run.stderr
+    assert not list(run.out.iterdir())
+
+
+def test_a_signal_ends_a_training(python: str, tmp_path: Path) -> None:
+    (tmp_path / "spec.json").write_text(json.dumps(make_spec(epochs=1000)))
+    command = [python, str(WORKLOAD), "--spec", str(tmp_path / "spec.json")]
+    process = subprocess.Popen(
+        [*command, "--data", str(tmp_path), "--out", str(tmp_path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdout is not None
+    wait_for(process.stdout.readline, "epoch")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=30) == 143
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["spec.json"]
+
+
+def wait_for(readline: Callable[[], str], name: str) -> None:
+    while line := readline():
+        event = contract.parse_event(line)
+        if event and event["event"] == name:
+            return
+    pytest.fail("the workload ended early")
