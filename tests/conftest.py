@@ -39,11 +39,18 @@ def pytest_report_header() -> str:
 
 
 def run_harness(
-    *arguments: str | Path, env: dict[str, str] | None = None, timeout: float = 400, **options: object
+    *arguments: str | Path,
+    env: dict[str, str] | None = None,
+    timeout: float = 400,
+    **options: object,
 ) -> subprocess.CompletedProcess[str]:
     """The command line in a process of its own, as a user starts it."""
     data = real_data()
-    surroundings = {**os.environ, **({"HARNESS_DATA_DIR": str(data)} if data else {}), **(env or {})}
+    surroundings = {
+        **os.environ,
+        **({"HARNESS_DATA_DIR": str(data)} if data else {}),
+        **(env or {}),
+    }
     return subprocess.run(
         [sys.executable, "-m", "harness", *map(str, arguments)],
         capture_output=True,

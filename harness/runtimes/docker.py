@@ -43,7 +43,7 @@ class DockerRuntime:
             raise InfraError(f"the container could not be created: {explain(error)}") from error
         attempt = DockerAttempt(self.engine, container)
         try:
-            attempt.attach(replay=False)
+            attempt.attach()
             container.start()
         except ENGINE_ERRORS as error:
             attempt.remove()
@@ -105,24 +105,19 @@ class DockerAttempt:
         self._socket: Any = None
         self._seen = {STDOUT: 0, STDERR: 0}
 
-    def attach(self, *, replay: bool) -> None:
-        """Open the stream of both outputs; `replay` begins with what was printed so far."""
-        wanted = {"stdout": 1, "stderr": 1, "stream": 1, "logs": int(replay)}
+    def attach(self) -> None:
+        """Open the stream of both outputs; before the start, so that nothing is lost."""
+        wanted = {"stdout": 1, "stderr": 1, "stream": 1}
         self._socket = self.container.attach_socket(params=wanted)
         with contextlib.suppress(AttributeError):
             self._socket._sock.settimeout(None)
 
     def chunks(self) -> Iterator[Chunk]:
-        """Raw frames. Where the stream ends early (engine restart), the missing rest follows."""
+        """Raw frames; where the stream ends early (engine restart), the log gives the rest."""
         yield from self._frames()
-        while self.running():
-            seen = dict(self._seen)
-            self._seen = {STDOUT: 0, STDERR: 0}
-            try:
-                self.attach(replay=True)
-            except ENGINE_ERRORS as error:
-                raise InfraError(f"the container's log was lost: {explain(error)}") from error
-            yield from _skip(self._frames(), seen)
+        if self.running():
+            yield from self._rest(STDOUT)
+            yield from self._rest(STDERR)
 
     def _frames(self) -> Iterator[Chunk]:
         try:
@@ -131,6 +126,21 @@ class DockerAttempt:
                 yield stream, data
         except (OSError, ValueError):
             return  # closed by remove(), or cut off: running() tells which
+
+    def _rest(self, stream: int) -> Iterator[Chunk]:
+        """What the log holds beyond the bytes seen. Attaching again would lose its first frames."""
+        ended = False
+        while not ended:
+            ended = not self.running()
+            known = self._seen[stream]
+            only = {"stdout": stream == STDOUT, "stderr": stream == STDERR}
+            with contextlib.suppress(*ENGINE_ERRORS):  # a silence ends the read: look, and go on
+                for data in self.container.logs(**only, stream=True, follow=not ended):
+                    new = data[known:]
+                    known = max(0, known - len(data))
+                    self._seen[stream] += len(new)
+                    if new:
+                        yield stream, new
 
     def running(self) -> bool:
         return str(self._state()["Status"]) not in ENDED
@@ -178,15 +188,6 @@ class DockerAttempt:
         except ENGINE_ERRORS as error:
             raise InfraError(f"the engine lost the container: {explain(error)}") from error
         return state
-
-
-def _skip(chunks: Iterator[Chunk], seen: dict[int, int]) -> Iterator[Chunk]:
-    left = dict(seen)
-    for stream, data in chunks:
-        cut = min(left[stream], len(data))
-        left[stream] -= cut
-        if cut < len(data):
-            yield stream, data[cut:]
 
 
 def explain(error: Exception) -> str:

@@ -35,7 +35,12 @@ def train(total: float = 100.0, **more: Any) -> dict[str, Any]:
         "blocks": {"train": [{"steps": 3, "seconds": 1.0}] * 4, "validation": []},
         "device": {"kind": "cpu", "name": "scripted processor"},
         "memory": {"peak_device_bytes": None, "peak_host_bytes": 1 << 30},
-        "versions": {"python": "3.11.2", "numpy": "1.26.4", "keras": "3.3.2", "framework": "2.17.0"},
+        "versions": {
+            "python": "3.11.2",
+            "numpy": "1.26.4",
+            "keras": "3.3.2",
+            "framework": "2.17.0",
+        },
         "effective": {"jit": False, "tf32": False},
         **more,
     }
@@ -56,7 +61,14 @@ def infer(total: float = 5.0, **more: Any) -> dict[str, Any]:
 def completing(*before: bytes, **figures: dict[str, Any]) -> Script:
     """A script that prints, leaves both timing files and exits 0."""
     files = {"train": train(), "infer": infer(), **figures}
-    progress = {"event": "progress", "phase": "train", "epoch": 1, "epochs": 2, "step": 8, "steps": 16}
+    progress = {
+        "event": "progress",
+        "phase": "train",
+        "epoch": 1,
+        "epochs": 2,
+        "step": 8,
+        "steps": 16,
+    }
     lines = [{"event": "phase", "phase": "train"}, {**progress, "images_per_s": 640.0}]
     steps = tuple(event_line(line).encode() + b"\n" for line in lines)
     return Script(

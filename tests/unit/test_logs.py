@@ -23,7 +23,9 @@ HARD = (
     b"Allocator (bfc_cpu_allocator_for_gpu) ran out of memory trying to allocate 800.00MiB "
     b"(rounded to 838860800)requested by op Fill"
 )
-HARD_ABSL = b"W0000 00:00:1795438795.894524   25460 bfc_allocator.cc:502] " + HARD.partition(b"] ")[2]
+HARD_ABSL = (
+    b"W0000 00:00:1795438795.894524   25460 bfc_allocator.cc:502] " + HARD.partition(b"] ")[2]
+)
 OOM_TENSOR = (
     b"W tensorflow/core/framework/op_kernel.cc:1839] OP_REQUIRES failed at constant_op.cc:176 : "
     b"RESOURCE_EXHAUSTED: OOM when allocating tensor with shape[200,1024,1024] and type float on "
@@ -103,7 +105,9 @@ def test_events_of_the_workload_come_through() -> None:
     assert _feed(b":::harness {broken\n") == []
 
 
-_PIECES = st.sampled_from([RECOVERABLE, HARD, OOM_TENSOR, *HEALTHY, b"\xff\x00\xfe", b":::harness 1"])
+_PIECES = st.sampled_from(
+    [RECOVERABLE, HARD, OOM_TENSOR, *HEALTHY, b"\xff\x00\xfe", b":::harness 1"]
+)
 
 
 @given(st.lists(_PIECES), st.lists(st.integers(1, 400)), st.booleans())

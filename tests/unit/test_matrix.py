@@ -157,13 +157,17 @@ _axes = st.fixed_dictionaries(
         "jit": st.lists(st.booleans(), min_size=1, unique=True),
         "precision": st.lists(st.sampled_from(["float32", "tf32"]), min_size=1, unique=True),
         "weights": st.lists(st.sampled_from(["random", "imagenet"]), min_size=1, unique=True),
-        "gpu": st.lists(st.sampled_from(["auto", "0", "1", "GPU-12345678-x"]), min_size=1, unique=True),
+        "gpu": st.lists(
+            st.sampled_from(["auto", "0", "1", "GPU-12345678-x"]), min_size=1, unique=True
+        ),
     },
 )
 
 
 @given(_axes)
-def test_expansion_is_complete_deterministic_and_has_unique_ids(axes: dict[str, list[object]]) -> None:
+def test_expansion_is_complete_deterministic_and_has_unique_ids(
+    axes: dict[str, list[object]],
+) -> None:
     import json
 
     text = json.dumps({"axes": axes})

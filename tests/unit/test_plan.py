@@ -28,7 +28,9 @@ def _case(text: str = "") -> Case:
     return expand(parse("axes: {model: [model-a], dataset: [synthetic]}\n" + text))[0]
 
 
-def _plan(case: Case, device: Device = CPU, image: str = "sha256:1", name: str = "synthetic") -> PlannedCase:
+def _plan(
+    case: Case, device: Device = CPU, image: str = "sha256:1", name: str = "synthetic"
+) -> PlannedCase:
     resolved = Resolved(
         devices={case.gpu: device},
         data={case.dataset: FoundData(datasets()[name], name, None)},
@@ -227,12 +229,15 @@ def test_a_results_folder_that_cannot_be_made(tmp_path: Path) -> None:
         check_results_folder(tmp_path / "file" / "results", 0)
 
 
-
-def test_a_users_image_file_joins_the_catalog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_users_image_file_joins_the_catalog(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from harness.catalog.images import images
 
     file = tmp_path / "mine.toml"
-    file.write_text('[images.mine]\nreference = "localhost:5000/me/tf:1"\nframework = "tensorflow"\n')
+    file.write_text(
+        '[images.mine]\nreference = "localhost:5000/me/tf:1"\nframework = "tensorflow"\n'
+    )
     monkeypatch.setenv("HARNESS_IMAGES", str(file))
     images.cache_clear()
     try:

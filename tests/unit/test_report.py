@@ -98,7 +98,9 @@ def test_repeats_show_their_median_and_the_failures_among_them(tmp_path: Path) -
     assert "110.0* (1 x failed)" in text
 
 
-def test_cases_that_differ_in_more_than_dataset_and_model_get_their_own_rows(tmp_path: Path) -> None:
+def test_cases_that_differ_in_more_than_dataset_and_model_get_their_own_rows(
+    tmp_path: Path,
+) -> None:
     matrix = "axes: {model: [model-a], dataset: [synthetic], batch_size: [32, 64]}\n"
     made, _ = prepared(matrix, lambda spec: completing(), tmp_path)
     text = render(read_run(run(made, lambda event: None).folder), "table")

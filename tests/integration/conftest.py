@@ -1,0 +1,67 @@
+"""The real engine and its images; each missing thing is said."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from harness.catalog import images
+from harness.errors import HarnessError
+from harness.images import find
+from harness.runtimes.engine import Engine, connect
+from tests.conftest import lacking
+
+
+@pytest.fixture(scope="session")
+def engine() -> Engine:
+    """The engine that answers here."""
+    try:
+        return connect()
+    except HarnessError as error:
+        lacking(error.message)
+        raise
+
+
+@pytest.fixture(scope="session")
+def image_ids(engine: Engine) -> dict[str, str]:
+    """The ids of the CPU images by their catalog names; all three are needed."""
+    ids = {}
+    for name in ("cpu", "cpu-tf2.15", "cpu-tf2.21"):
+        here = find(engine, images()[name])
+        if here is None:
+            lacking(f"the image {name} is not here: harness images build {name}")
+            raise AssertionError
+        ids[name] = here.id
+    return ids
+
+
+@pytest.fixture
+def no_container_left(engine: Engine) -> Iterator[None]:
+    """After the test the engine holds no container of ours."""
+    yield
+    left = engine.client.containers.list(all=True, filters={"label": "harness.run"})
+    assert [container.labels for container in left] == []
+
+
+@pytest.fixture
+def local_tensorflow() -> None:
+    """This environment holds TensorFlow, for the runtime local."""
+    if find_spec("tensorflow") is None:
+        lacking(f"{sys.executable} has no TensorFlow: pip install -e '.[local]'")
+
+
+@pytest.fixture
+def as_root() -> None:
+    if os.geteuid() != 0:
+        lacking("needs root, to become somebody else or to mount a small disk")
+
+
+@pytest.fixture
+def matrix_file(tmp_path: Path) -> Path:
+    """Where a test writes its matrix."""
+    return tmp_path / "matrix.yaml"
