@@ -10,7 +10,7 @@ STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help bench install dev test test-unit check format clean
+.PHONY: help bench install local dev test test-unit check format clean
 
 help: ## Show what can be made.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,8 +28,11 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PIP) -e .
 	@$(BIN)/python -c 'from harness.runtimes.engine import connect; connect()' 2>/dev/null || { \
 	  echo "no container engine answers: adding TensorFlow to $(VENV), for --runtime local"; \
-	  $(PIP) -e ".[$$(command -v nvidia-smi >/dev/null && echo local-gpu || echo local)]"; }
+	  $(MAKE) --no-print-directory local; }
 	@touch $@
+
+local: ## Add TensorFlow to .venv, for measuring without a container.
+	$(PIP) -e ".[$$(command -v nvidia-smi >/dev/null && echo local-gpu || echo local)]"
 
 dev: $(DEV_STAMP) ## Make .venv with the tools for development.
 

@@ -13,14 +13,14 @@ app = typer.Typer(help="The datasets: which are here, and whether they are what 
 
 
 @app.command("list")
-def list_() -> None:
+def list_(data_dir: options.DataDir = None) -> None:
     """List the datasets and where each was found."""
     from tabulate import tabulate
 
     from harness.catalog import datasets
     from harness.plan import DataFolders
 
-    folders = DataFolders.of(None)
+    folders = DataFolders.of(data_dir)
     rows = []
     for name, entry in datasets().items():
         where = "generated" if not entry.files else str(folders.find(entry) or "not here")

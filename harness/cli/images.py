@@ -27,12 +27,16 @@ def list_() -> None:
         engine = None
     rows = []
     for name, entry in images().items():
-        state = "no engine"
-        if engine is not None:
-            how = "to be built" if entry.build else "to be pulled"
-            state = "here" if find(engine, entry) else how
-        rows.append([name, entry.reference, entry.digest or "", state, entry.about])
-    typer.echo(tabulate(rows, headers=["image", "reference", "digest", "state", "about"]))
+        here = find(engine, entry) if engine is not None else None
+        digest = here.identity.digest if here else entry.digest
+        if engine is None:
+            state = "no engine"
+        elif here is not None:
+            state = "here"
+        else:
+            state = "to be built" if entry.build else "to be pulled"
+        rows.append([name, state, entry.reference, (digest or "unpinned")[:19], entry.about])
+    typer.echo(tabulate(rows, headers=["image", "state", "reference", "digest", "about"]))
 
 
 @app.command()

@@ -65,7 +65,10 @@ EnvName = Annotated[StrictStr, _known("variable", lambda: ALLOWED_ENV)]
 
 
 def _text(value: Any) -> Any:
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    """YAML's numbers and booleans as the words that they were written as."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, (int, float)) else value
 
 
 EnvValue = Annotated[StrictStr, BeforeValidator(_text), Field(max_length=1000)]

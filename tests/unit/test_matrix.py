@@ -38,10 +38,14 @@ def test_what_departs_from_the_protocol_is_an_override() -> None:
     matrix = parse(
         "axes: {model: [model-b], dataset: [mnist], batch_size: [12, 16]}\n"
         "defaults: {protocol: seed, precision: tf32}\n"
-        "env: {OMP_NUM_THREADS: 2}\nmemory_limit: 1g\n"
+        "env: {OMP_NUM_THREADS: 2, TF_CPU_ALLOCATOR_USE_BFC: true}\nmemory_limit: 1g\n"
     )
     twelve, sixteen = expand(matrix)
-    same = {"precision": "tf32", "env": {"OMP_NUM_THREADS": "2"}, "memory_limit": 1 << 30}
+    same = {
+        "precision": "tf32",
+        "env": {"OMP_NUM_THREADS": "2", "TF_CPU_ALLOCATOR_USE_BFC": "true"},
+        "memory_limit": 1 << 30,
+    }
     assert twelve.overrides == same
     assert sixteen.overrides == {"batch_size": 16, **same}
 
