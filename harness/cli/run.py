@@ -114,7 +114,7 @@ def _measure(parsed: Matrix, text: str, request: Request) -> None:
 
     with _ends_by_signal(), display() as shown:
         outcome = run(prepare(parsed, text, request, shown.note), shown.on_event)
-    typer.echo(render(read_run(outcome.folder), "table"))
+    typer.echo("\n" + render(read_run(outcome.folder), "table"))
     if outcome.interrupted:
         raise typer.Exit(ExitCode.INTERRUPTED)
     raise typer.Exit(ExitCode.OK if outcome.completed else ExitCode.CASES_FAILED)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 from tabulate import tabulate
@@ -16,6 +16,9 @@ from harness.units import human_bytes
 SYNTHETIC = "*"
 PREDICTED = "≈"
 NO_CASE, NOT_RUN = "", "not run"
+
+Grid = Callable[..., str]
+"""tabulate with its style settled."""
 
 
 def plain(run: Run) -> str:
@@ -41,7 +44,7 @@ def _render(run: Run, style: str, heading: str) -> str:
         heading.format("\nTotal inference time in seconds (model loading + prediction)"),
         _study(inference, grid),
         heading.format("\nDetails"),
-        grid([_detail(record) for record in records], headers=_DETAILS),
+        _details(records, grid),
         *_notes(run, records),
     ]
     return "\n".join(parts)
@@ -64,7 +67,7 @@ def _hardware(machine: Fingerprint) -> list[list[str]]:
     ]
 
 
-def _study(table: Table, grid: partial[str]) -> str:
+def _study(table: Table, grid: Grid) -> str:
     rows = [
         [name, *(_shown(cell) for cell in cells)]
         for name, cells in zip(table.rows, table.cells, strict=True)
@@ -87,13 +90,29 @@ def _shown(cell: Cell | None) -> str:
     )
 
 
-_DETAILS = ["case", "status", "execution s", "inference s", "images/s", "memory", "device", "on"]
+_DETAILS = ["case", "status", "execution s", "inference s", "images/s", "memory"]
+_PLACE = ["device", "in"]
+
+
+def _details(records: list[Record], grid: Grid) -> str:
+    """One row a record; where all ran in the same place, that is said once below."""
+    places = {_place(record) for record in records}
+    if len(places) != 1:
+        rows = [[*_detail(record), *_place(record)] for record in records]
+        return grid(rows, headers=_DETAILS + _PLACE)
+    device, inside = places.pop()
+    table = grid([_detail(record) for record in records], headers=_DETAILS)
+    return f"{table}\n\nmeasured on {device}, in {inside}"
+
+
+def _place(record: Record) -> tuple[str, str]:
+    inside = record.image.reference or f"the {record.runtime} environment, not a pinned image"
+    return record.device.name or record.device.kind, inside
 
 
 def _detail(record: Record) -> list[str]:
     timing, memory = record.timing, record.memory
     peak = memory.peak_device_bytes or memory.peak_host_bytes
-    where = record.image.reference or f"{record.runtime} environment, not a pinned image"
     return [
         record.case_id + (f" #{record.repeat}" if record.repeat > 1 else ""),
         record.status.value,
@@ -101,8 +120,6 @@ def _detail(record: Record) -> list[str]:
         _seconds(record, "total_inference_s"),
         "" if timing.images_per_s is None else f"{timing.images_per_s:.1f}",
         "" if peak is None else human_bytes(peak),
-        record.device.name or record.device.kind,
-        where,
     ]
 
 

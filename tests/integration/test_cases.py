@@ -19,6 +19,8 @@ from harness.results.reading import Run, find_run, read_run
 from tests.conftest import ROOT, real_data, run_harness
 from tests.integration.conftest import lacking
 
+pytestmark = pytest.mark.engine
+
 SMOKE = """
 axes: {{model: [model-a], dataset: [mnist-10k]{axes}}}
 defaults: {{protocol: smoke}}

@@ -20,7 +20,7 @@ from tests.conftest import run_harness
 
 PROBE = Path(__file__).parent / "probe"
 
-pytestmark = pytest.mark.usefixtures("no_container_left")
+pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("no_container_left")]
 
 
 @pytest.fixture

@@ -1,4 +1,8 @@
-"""The real workload in real TensorFlows, named by HARNESS_TEST_TF_PYTHONS (joined by ":")."""
+"""The real workload in real TensorFlows.
+
+In the interpreters that HARNESS_TEST_TF_PYTHONS names (joined by ":"), by default the one that
+runs the tests, and for what must be alike in all versions in the three CPU images.
+"""
 
 from __future__ import annotations
 
@@ -6,20 +10,25 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import textwrap
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from harness.runtimes.engine import Engine
 from harness.workload import contract
+from tests.conftest import lacking
 
 pytestmark = pytest.mark.tensorflow
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKLOAD = ROOT / "harness" / "workload"
-PYTHONS = [p for p in os.environ.get("HARNESS_TEST_TF_PYTHONS", "").split(os.pathsep) if p]
+NAMED = [p for p in os.environ.get("HARNESS_TEST_TF_PYTHONS", "").split(os.pathsep) if p]
+PYTHONS = NAMED or ([sys.executable] if find_spec("tensorflow") else [])
 PARAMETERS = {"model-a": 30_239_690, "model-b": 129_795_506, "model-b-2021": 118_002_738}
 LIMIT_S = 300
 
@@ -39,14 +48,11 @@ tensorflow.prepare(case)
 """
 
 
-def pythons() -> list[Any]:
-    if PYTHONS:
-        return [pytest.param(p, id=Path(p).parents[1].name) for p in PYTHONS]
-    return [pytest.param("", marks=pytest.mark.skip(reason="HARNESS_TEST_TF_PYTHONS names none"))]
-
-
-@pytest.fixture(params=pythons())
+@pytest.fixture(params=PYTHONS or [""], ids=lambda path: Path(path).parent.parent.name)
 def python(request: pytest.FixtureRequest) -> str:
+    """An interpreter that holds TensorFlow."""
+    if not request.param:
+        lacking(f"{sys.executable} has no TensorFlow: make local, or HARNESS_TEST_TF_PYTHONS")
     return str(request.param)
 
 
@@ -255,10 +261,24 @@ LOSS = """
 """
 
 
-def test_evaluation_is_kerass_own_and_alike_in_all_versions() -> None:
-    if not PYTHONS:
-        pytest.skip("HARNESS_TEST_TF_PYTHONS names none")
-    results = [evaluate(python, make_spec(), LOSS) for python in PYTHONS]
+def evaluate_in(engine: Engine, image: str, spec: dict[str, Any], body: str) -> Any:
+    """`evaluate` in a container of `image`."""
+    printed = engine.client.containers.run(
+        image,
+        ["python3", "-c", PRELUDE + textwrap.dedent(body), "/workload", json.dumps(spec)],
+        volumes={str(WORKLOAD): {"bind": "/workload", "mode": "ro"}},
+        network_mode="none",
+        remove=True,
+    )
+    return json.loads(printed.decode().splitlines()[-1])
+
+
+@pytest.mark.engine
+def test_evaluation_is_kerass_own_and_alike_in_all_versions(
+    engine: Engine, image_ids: dict[str, str]
+) -> None:
+    """The same loss for the same weights and batch: the mathematics is one everywhere."""
+    results = [evaluate_in(engine, image, make_spec(), LOSS) for image in image_ids.values()]
     for result in results:
         assert result["loss"] == pytest.approx(result["evaluate"], rel=1e-6)
         assert result["loss"] == pytest.approx(results[0]["loss"], rel=1e-5)

@@ -48,7 +48,7 @@ def test_the_studys_table_has_datasets_as_rows_and_models_as_columns(study: Run)
     assert "Scripted CPU (8 threads)" in text
     assert "* measured on synthetic images" in text
     assert "model-a_synthetic_tensorflow_seed_b32_float32_full is the same measurement as" in text
-    assert "scripted environment, not a pinned image" in text
+    assert "measured on scripted processor, in the scripted environment, not a pinned image" in text
 
 
 def test_the_tables_are_above_each_other_in_the_studys_order(study: Run) -> None:
