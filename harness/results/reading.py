@@ -1,0 +1,90 @@
+"""Reading runs: by id, by folder, or the latest."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from harness.errors import InputError
+from harness.model import SCHEMA_VERSION, Record
+from harness.results.run import JOURNAL, RUN_FILE, RunInfo
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run as it stands on disk; the last record of a (case, repeat) stands."""
+
+    path: Path
+    info: RunInfo
+    records: tuple[Record, ...]
+
+    def standing(self) -> dict[tuple[str, int], Record]:
+        return {(record.case_id, record.repeat): record for record in self.records}
+
+
+def find_run(name: str, results: Path) -> Path:
+    """The folder of the run `name`: an id, a path, or ``latest``. Raises InputError."""
+    runs = sorted(path.parent for path in results.glob(f"*/{RUN_FILE}"))
+    if name == "latest":
+        if not runs:
+            raise InputError(f"there is no run in {results} yet", "start one: make bench")
+        return runs[-1]
+    for path in (results / name, Path(name)):
+        if (path / RUN_FILE).is_file():
+            return path
+    there = (
+        f"the last ones: {', '.join(path.name for path in runs[-3:])}" if runs else "it is empty"
+    )
+    raise InputError(f"there is no run {name!r} in {results}; {there}", "or name a run's folder")
+
+
+def read_run(path: Path) -> Run:
+    """The run in the folder `path`. Raises InputError where it is damaged or too new."""
+    info = _parse_info(path / RUN_FILE)
+    return Run(path, info, tuple(_records(path / JOURNAL)))
+
+
+def _parse_info(path: Path) -> RunInfo:
+    try:
+        text = path.read_text("utf-8")
+        _check_version(text, path)
+        return RunInfo.model_validate_json(text)
+    except (OSError, ValidationError, ValueError) as error:
+        raise InputError(f"{path} cannot be read: {_first_line(error)}") from error
+
+
+def _records(path: Path) -> list[Record]:
+    if not path.exists():
+        return []
+    lines = path.read_bytes().split(b"\n")
+    records = []
+    for number, line in enumerate(lines[:-1], 1):  # what follows the last newline is a torn write
+        try:
+            records.append(Record.model_validate_json(line))
+        except ValidationError as error:
+            _check_version(line.decode("utf-8", "replace"), path)
+            raise InputError(f"{path}:{number} is no record: {_first_line(error)}") from error
+    return records
+
+
+def _check_version(text: str, path: Path) -> None:
+    try:
+        version = json.loads(text).get("schema_version")
+    except (ValueError, AttributeError):
+        return
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        raise InputError(
+            f"{path} was written by a later harness (schema {version}; this one reads up to "
+            f"{SCHEMA_VERSION})",
+            "update the harness",
+        )
+
+
+def _first_line(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        found = error.errors()[0]
+        return f"{'.'.join(map(str, found['loc']))}: {found['msg']}"
+    return str(error).splitlines()[0]

@@ -1,0 +1,118 @@
+"""A run folder: run.json, the journal, and a folder for each attempt."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+
+from harness.errors import InputError, MachineError
+from harness.host.fingerprint import Fingerprint
+from harness.model import SCHEMA_VERSION, Case, Frozen, Record
+from harness.results.files import append_line, write_atomic
+
+RUN_FILE = "run.json"
+JOURNAL = "records.jsonl"
+
+
+class Invocation(Frozen):
+    """One start of the harness on this run, and why it took the runtime it took."""
+
+    started_at: str
+    finished_at: str | None = None
+    runtime: str
+    runtime_reason: str
+    harness_version: str
+    python: str
+
+
+class RunInfo(Frozen):
+    """What run.json holds. `cases` are all cells in the matrix's order, measured or not."""
+
+    schema_version: int = SCHEMA_VERSION
+    run_id: str
+    machine: str
+    fingerprint: Fingerprint
+    matrix: str
+    matrix_sha256: str
+    cases: tuple[Case, ...]
+    invocations: tuple[Invocation, ...] = ()
+
+
+def now() -> str:
+    """This moment in UTC, as records carry it."""
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+
+
+def sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class RunFolder:
+    """Where one run is written. Only the campaign appends to the journal."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def create(cls, results: Path) -> RunFolder:
+        """A new folder below `results`. Raises MachineError where it cannot be written."""
+        name = datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S-") + secrets.token_hex(2)
+        path = results / name
+        try:
+            path.mkdir(parents=True)
+        except OSError as error:
+            raise MachineError(
+                f"the results folder {results} cannot be written: {error.strerror}",
+                "name another with --results",
+            ) from error
+        return cls(path.resolve())
+
+    @property
+    def run_id(self) -> str:
+        return self.path.name
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the run: a second harness is refused, and a dead run is told from a live one."""
+        handle = os.open(self.path, os.O_RDONLY)
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise InputError(f"another harness is at work on {self.path}") from error
+            yield
+        finally:
+            os.close(handle)
+
+    def write_info(self, info: RunInfo) -> None:
+        write_atomic(self.path / RUN_FILE, info.model_dump_json(indent=2) + "\n")
+
+    def journal(self, record: Record) -> None:
+        """Append one finished attempt; it is on the disk when this returns."""
+        append_line(self.path / JOURNAL, record.model_dump_json())
+
+    def attempt_folder(self, case_id: str, repeat: int, attempt: int) -> Path:
+        """A new, empty folder for one attempt."""
+        path = self.path / "cases" / case_id / f"r{repeat}" / f"a{attempt}"
+        path.mkdir(parents=True)
+        return path
+
+
+def is_alive(path: Path) -> bool:
+    """Whether a harness holds the run folder `path` now."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(handle)
+    return False
