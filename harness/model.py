@@ -183,7 +183,12 @@ class MemoryEvent:
 
 
 class Timing(Frozen):
-    """Seconds, as the workload measured them (docs/protocols.md says what each holds)."""
+    """Seconds; docs/protocols.md says what each holds.
+
+    `predicted` names the fields that were not measured whole, `intervals` what is known of their
+    error, `weak` those whose interval rests on few blocks. `steady` is False where a GPU's clock
+    or temperature was still changing, and None where nobody looked.
+    """
 
     total_execution_s: float | None = None
     train_s: float | None = None
@@ -198,6 +203,8 @@ class Timing(Frozen):
     predicted: tuple[str, ...] = ()
     intervals: dict[str, tuple[float, float]] = Field(default_factory=dict)
     blocks: dict[str, int] = Field(default_factory=dict)
+    steady: bool | None = None
+    weak: tuple[str, ...] = ()
 
 
 class Memory(Frozen):

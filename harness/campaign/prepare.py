@@ -25,6 +25,7 @@ class Request:
     data_dir: Path | None = None
     results: Path = Path("results")
     machine: str | None = None
+    budget_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,9 @@ def prepare(matrix: Matrix, text: str, request: Request, note: Callable[[str], N
     image_of = {case.id: _image(case, devices[case.gpu]) for case in cases}
     chosen = choose_runtime(request.runtime, _needs(cases, devices, image_of), note)
     note(f"runtime {chosen.runtime.name}: {chosen.reason}")
-    planned = plan(cases, Resolved(devices, data, image_of, chosen.images), matrix.timeout)
+    planned = plan(
+        cases, Resolved(devices, data, image_of, chosen.images, request.budget_s), matrix.timeout
+    )
     machine = fingerprint.take(gpus, request.results)
     return Prepared(
         matrix=matrix,

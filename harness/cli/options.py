@@ -7,6 +7,15 @@ from typing import Annotated
 
 import typer
 
+Budget = Annotated[
+    str | None,
+    typer.Option(
+        "--budget",
+        metavar="TIME",
+        help="How long measure quick may train a case, such as 60s. Default: 20 s to 5 min.",
+        show_default=False,
+    ),
+]
 DEFAULT_RESULTS = Path("results")
 
 Gpu = Annotated[

@@ -25,19 +25,22 @@ def matrix(
     data_dir: options.DataDir = None,
     results: options.Results = options.DEFAULT_RESULTS,
     machine: options.Machine = None,
+    budget: options.Budget = None,
 ) -> None:
     """Measure every case of a matrix file."""
     from harness.matrix import load
 
     parsed, text = load(file)
-    _measure(parsed, text, _request(gpu, runtime, data_dir, results, machine))
+    _measure(parsed, text, _request(gpu, runtime, data_dir, results, machine, budget))
 
 
 def bench(
     model: Annotated[str, typer.Option(help="model-a, model-b or model-b-2021.")],
     dataset: Annotated[str, typer.Option(help="mnist, fashion-mnist, mnist-10k or synthetic.")],
     protocol: Annotated[str, typer.Option(help="seed, reference or smoke.")] = "reference",
-    measure: Annotated[str, typer.Option(help="How the total is obtained: full.")] = "full",
+    measure: Annotated[
+        str, typer.Option(help="full runs all of it; quick measures a part.")
+    ] = "full",
     precision: Annotated[
         str | None, typer.Option(help="float32, tf32, mixed_float16 or mixed_bfloat16.")
     ] = None,
@@ -57,6 +60,7 @@ def bench(
     data_dir: options.DataDir = None,
     results: options.Results = options.DEFAULT_RESULTS,
     machine: options.Machine = None,
+    budget: options.Budget = None,
 ) -> None:
     """Measure one case: a matrix of one."""
     import yaml
@@ -81,28 +85,35 @@ def bench(
     }
     text = yaml.safe_dump({k: v for k, v in content.items() if v is not None}, sort_keys=False)
     parsed = parse(text, "the options")
-    _measure(parsed, text, _request(gpu, runtime, data_dir, results, machine))
+    _measure(parsed, text, _request(gpu, runtime, data_dir, results, machine, budget))
 
 
 def _request(
-    gpu: str, runtime: str, data_dir: Path | None, results: Path, machine: str | None
+    gpu: str,
+    runtime: str,
+    data_dir: Path | None,
+    results: Path,
+    machine: str | None,
+    budget: str | None,
 ) -> Request:
     """The options that are about this machine, checked. Raises InputError."""
     from harness.campaign import Request
     from harness.matrix.names import known_name
     from harness.matrix.schema import gpu_request
     from harness.plan.runtime import NAMES
+    from harness.units import parse_duration
 
     try:
         gpus = tuple(dict.fromkeys(gpu_request(part) for part in gpu.split(",")))
         known_name("runtime", runtime, NAMES)
+        budget_s = parse_duration(budget) if budget is not None else None
     except ValueError as error:
         raise InputError(str(error)) from error
     if data_dir is not None and not data_dir.is_dir():
         raise InputError(f"--data-dir {data_dir} is no folder")
     if machine is not None and not machine.strip():
         raise InputError("--machine needs a name")
-    return Request(gpus, runtime, data_dir, results, machine)
+    return Request(gpus, runtime, data_dir, results, machine, budget_s)
 
 
 def _measure(parsed: Matrix, text: str, request: Request) -> None:

@@ -14,8 +14,6 @@ from harness.model import Frozen
 from harness.units import parse_duration, parse_size
 from harness.workload import contract
 
-MEASURES = ("full",)
-
 ALLOWED_ENV = (
     "NVIDIA_TF32_OVERRIDE",
     "OMP_NUM_THREADS",
@@ -56,7 +54,7 @@ ImageName = Annotated[StrictStr, _known("image", images)]
 FrameworkName = Annotated[StrictStr, AfterValidator(_framework_name)]
 Precision = Annotated[StrictStr, _known("precision", lambda: contract.PRECISIONS)]
 Weights = Annotated[StrictStr, _known("weights", lambda: contract.WEIGHTS)]
-Measure = Annotated[StrictStr, _known("measure", lambda: MEASURES)]
+Measure = Annotated[StrictStr, _known("measure", lambda: contract.MEASURES)]
 BatchSize = Annotated[StrictInt, Field(gt=0, le=1_000_000)]
 Gpu = Annotated[str, BeforeValidator(gpu_request)]
 Size = Annotated[int, BeforeValidator(parse_size)]

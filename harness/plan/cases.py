@@ -24,13 +24,15 @@ class Resolved:
     """What the cases' names stand for on this machine.
 
     `devices` by what a case asks for, `data` by dataset, `image_names` by case id, `images` by
-    catalog name; a runtime without images leaves `images` empty.
+    catalog name; a runtime without images leaves `images` empty. `budget_s` is how long ``quick``
+    may measure training steps; None leaves it to the workload.
     """
 
     devices: Mapping[str, Device]
     data: Mapping[str, FoundData]
     image_names: Mapping[str, str]
     images: Mapping[str, ImageHere]
+    budget_s: float | None = None
 
 
 def workload_folder() -> Path:
@@ -101,6 +103,7 @@ def _plan_one(case: Case, resolved: Resolved, timeout_s: float | None) -> Planne
             "jit": case.jit,
             "seed": SEED,
             "measure": case.measure,
+            "budget_s": resolved.budget_s if case.measure == "quick" else None,
             "protocol": _protocol(case),
             "device": device.kind,
         },

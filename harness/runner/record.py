@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.analysis.identity import software_key
+from harness.analysis.prediction import predict_inference, predict_training
 from harness.judge import Seen, judge
 from harness.model import Device, Exit, Memory, PlannedCase, Record, Status, Timing
 from harness.results.run import now
@@ -121,18 +122,27 @@ def _device(asked: Device, figures: Figures) -> Device:
 def _timing(figures: Figures) -> Timing:
     train, infer = figures.get("train", {}), figures.get("infer", {})
     blocks = {**train.get("blocks", {}), **infer.get("blocks", {})}
+    trained = predict_training(train) if train.get("measured") == "quick" else None
+    inferred = predict_inference(infer) if infer.get("measured") == "quick" else None
+    predictions = [found for found in (trained, inferred) if found is not None]
+    training = {**train, **(trained.values if trained else {})}
+    inference = {**infer, **(inferred.values if inferred else {})}
     return Timing(
-        total_execution_s=train.get("total_execution_s"),
-        train_s=train.get("train_s"),
-        validation_s=train.get("validation_s"),
-        checkpoint_s=train.get("checkpoint_s"),
+        total_execution_s=training.get("total_execution_s"),
+        train_s=training.get("train_s"),
+        validation_s=training.get("validation_s"),
+        checkpoint_s=training.get("checkpoint_s"),
         startup_s=train.get("startup_s"),
         first_step_s=train.get("first_step_s"),
         images_per_s=train.get("images_per_s") or None,  # 0.0: no block stands behind it
-        total_inference_s=infer.get("total_inference_s"),
+        total_inference_s=inference.get("total_inference_s"),
         model_load_s=infer.get("model_load_s"),
-        predict_s=infer.get("predict_s"),
+        predict_s=inference.get("predict_s"),
+        predicted=tuple(name for p in predictions for name in p.values),
+        intervals={name: pair for p in predictions for name, pair in p.intervals.items()},
         blocks={name: len(measured) for name, measured in blocks.items()},
+        steady=(train.get("heating") or {}).get("steady"),
+        weak=tuple(name for p in predictions for name in p.weak),
     )
 
 

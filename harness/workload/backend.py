@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any, Dict, Mapping, Optional, Protocol, Tuple
+from typing import Any, Callable, Dict, Mapping, Optional, Protocol, Tuple
 
 from .spec import Spec
 
@@ -11,6 +11,8 @@ Array = Any
 """A numpy array; the shape is told where it is used."""
 Arrays = Tuple[Array, Array]
 """Images, float32 [n, side, side, 3], and one-hot labels, float32 [n, 10]."""
+Reading = Tuple[int, int]
+"""Temperature in degrees Celsius and SM clock in MHz."""
 Model = Any
 """A Keras model, of Keras 3 or tf.keras 2."""
 
@@ -28,8 +30,8 @@ class Stepper(Protocol):
     def batch_size(self) -> int:
         """Images in a full batch; the pass's last batch holds what remains."""
 
-    def begin(self, epoch: int) -> None:
-        """Start a pass: new order, new iterator, metrics at zero."""
+    def begin(self, epoch: int, step: int = 0) -> None:
+        """Start a pass at its batch `step`: new order, new iterator, metrics at zero."""
 
     def run(self, steps: int) -> None:
         """Start the pass's next `steps` batches, without waiting for the device."""
@@ -70,6 +72,9 @@ class Backend(Protocol):
 
     def peak_device_bytes(self) -> Optional[int]:
         """Most memory that the device's allocator has handed out at once; None on a CPU."""
+
+    def sensors(self) -> Callable[[], Optional[Reading]]:
+        """Reads temperature and clock of the GPU that is used."""
 
     def versions(self) -> Dict[str, Any]:
         """Versions of the framework and the libraries beneath it."""

@@ -34,11 +34,12 @@ class Block:
 
 @dataclass
 class Pass:
-    """One pass over a data set; all times in seconds.
+    """One pass over a data set, or its beginning; all times in seconds.
 
-    `first_s` is the process's first step, tracing and compiling included, where this pass had it;
-    `partial_s` the last batch if it is smaller than the others; `overhead_s` making the new order
-    and the iterator, resetting the metrics and reading them at the end.
+    `complete` unless the pass was broken off. `first_s` is the process's first step, tracing and
+    compiling included, where this pass had it; `partial_s` the last batch if it is smaller than
+    the others; `overhead_s` making the new order and the iterator, resetting the metrics and
+    reading them at the end.
     """
 
     overhead_s: float = 0.0
@@ -46,6 +47,7 @@ class Pass:
     partial_s: float = 0.0
     blocks: List[Block] = field(default_factory=list)
     metrics: Dict[str, Any] = field(default_factory=dict)
+    complete: bool = True
 
     @property
     def seconds(self) -> float:
@@ -83,12 +85,18 @@ def time(work: Callable[[], Any], sync: Callable[[], None], clock: Clock) -> flo
     return clock() - start
 
 
+def never(_so_far: Pass) -> bool:
+    """The answer for a pass that is to be run to its end."""
+    return False
+
+
 def run_pass(
     stepper: Stepper,
     epoch: int,
     pace: Pace,
     clock: Clock,
     on_block: Callable[[int, Block], None],
+    enough: Callable[[Pass], bool] = never,
 ) -> Pass:
     """Go once over the stepper's data set and time the parts.
 
@@ -96,6 +104,7 @@ def run_pass(
         epoch: which pass it is, from 0; decides the data's order.
         pace: the stepper's own; while it is fresh, the first step is timed apart.
         on_block: called between blocks with the number of steps done in this pass.
+        enough: asked between blocks; True breaks the pass off there.
     """
     result = Pass()
     full, rest = divmod(stepper.images, stepper.batch_size)
@@ -115,7 +124,23 @@ def run_pass(
         pace.learn(block)
         done += count
         on_block(done, block)
+        if done < full and enough(result):
+            result.complete = False
+            return result
     if done < steps:
+        result.partial_s = measure(partial(stepper.run, 1))
+    result.overhead_s += measure(lambda: result.metrics.update(stepper.metrics()))
+    return result
+
+
+def run_ends(stepper: Stepper, epoch: int, clock: Clock) -> Pass:
+    """A pass without its full batches: its overhead and its smaller last batch alone."""
+    result = Pass()
+    full, rest = divmod(stepper.images, stepper.batch_size)
+    measure = partial(time, sync=stepper.sync, clock=clock)
+    result.overhead_s = measure(partial(stepper.begin, epoch))
+    if rest:
+        stepper.begin(epoch, full)
         result.partial_s = measure(partial(stepper.run, 1))
     result.overhead_s += measure(lambda: result.metrics.update(stepper.metrics()))
     return result

@@ -21,7 +21,7 @@ PRECISIONS = ("float32", "tf32", "mixed_float16", "mixed_bfloat16")
 WEIGHTS = ("random", "imagenet")
 CHECKPOINTS = ("none", "best_val_accuracy")
 MODELS = ("model-a", "model-b", "model-b-2021")
-MEASURES = ("full",)
+MEASURES = ("full", "quick")
 DEVICES = ("gpu", "cpu")
 MODEL_FILE = "model.keras"
 """The trained model inside ``--out`` while the phases run; removed at the end."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import asdict
+from typing import Any, Callable, Dict
 
 from . import backend as backends
-from . import blocks, contract, data, machine, models, output
-from .blocks import Pace
+from . import blocks, contract, data, machine, models, output, quick
+from .backend import Array, Predictor
+from .blocks import Pace, Pass
 from .phases import Folders
 from .spec import Spec
 
@@ -33,19 +35,56 @@ def run(spec: Spec, folders: Folders) -> None:
     predictor = backend.predictor(model, images, spec.protocol.inference_batch_size, spec.jit)
     prepare_s = clock() - start
     on_block = output.progress(clock, phase="infer", steps=steps)
-    result = blocks.run_pass(predictor, 0, Pace(), clock, on_block)
-    predict_s = prepare_s + result.seconds
-    hits = predictor.predictions().argmax(axis=1) == labels.argmax(axis=1)
+    pace = Pace()
+    enough = _sampler(spec) if spec.measure == "quick" else blocks.never
+    result = blocks.run_pass(predictor, 0, pace, clock, on_block, enough)
     fields = {
         "startup_s": startup_s,
         "model_load_s": model_load_s,
+        "prepare_s": prepare_s,
         "first_predict_s": result.first_s,
-        "predict_s": predict_s,
-        "total_inference_s": model_load_s + predict_s,
         "images": len(images),
-        "accuracy": float(hits.mean()),
         "blocks": {"predict": [asdict(block) for block in result.blocks]},
+        **(
+            _whole(result, prepare_s, model_load_s, predictor, labels)
+            if result.complete
+            else _part(result, predictor)
+        ),
         **output.surroundings(backend, model, spec.jit),
     }
     output.write_timing(folders.out, "infer", fields)
     output.emit({"event": "done", "phase": "infer"})
+
+
+def _sampler(spec: Spec) -> Callable[[Pass], bool]:
+    """Enough is a sample that is precise, or one that has taken inference's share of the budget."""
+    longest = (spec.budget_s or quick.MOST_S) * quick.SHARE
+    return lambda now: quick.precise(now.blocks) or now.seconds >= longest
+
+
+def _whole(
+    result: Pass, prepare_s: float, model_load_s: float, predictor: Predictor, labels: Array
+) -> Dict[str, Any]:
+    predict_s = prepare_s + result.seconds
+    hits = predictor.predictions().argmax(axis=1) == labels.argmax(axis=1)
+    return {
+        "measured": "full",
+        "predict_s": predict_s,
+        "total_inference_s": model_load_s + predict_s,
+        "accuracy": float(hits.mean()),
+    }
+
+
+def _part(result: Pass, predictor: Predictor) -> Dict[str, Any]:
+    """A sample of the blocks, and the ends of a pass; the host predicts the whole from them."""
+    sample = quick.Sample()
+    sample.add(result)
+    ends = [blocks.run_ends(predictor, 0, clock) for _ in range(quick.PARTS)]
+    sample.overheads += [end.overhead_s for end in ends]
+    sample.partials += [end.partial_s for end in ends if end.partial_s]
+    return {
+        "measured": "quick",
+        "accuracy": None,
+        "plan": {"steps": predictor.images // predictor.batch_size},
+        "sample": {"predict": sample.parts()},
+    }

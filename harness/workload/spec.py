@@ -49,7 +49,10 @@ class Protocol:
 
 @dataclass(frozen=True)
 class Spec:
-    """One case, as the host asks for it."""
+    """One case, as the host asks for it.
+
+    `budget_s` is how long ``quick`` may measure training steps; None leaves it to the workload.
+    """
 
     case_id: str
     framework: str
@@ -63,6 +66,7 @@ class Spec:
     jit: bool
     seed: int
     measure: str
+    budget_s: Optional[float]
     protocol: Protocol
     device: str
 
@@ -107,6 +111,12 @@ class _Fields:
         if limit is not None and value >= limit:
             raise self._refuse(name, value, "below %d" % limit)
         return value
+
+    def seconds(self, name: str) -> float:
+        value = self._take(name)
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
+            raise self._refuse(name, value, "a number of seconds")
+        return float(value)
 
     def flag(self, name: str) -> bool:
         value = self._take(name)
@@ -158,6 +168,7 @@ def parse(document: Any) -> Spec:
         jit=fields.flag("jit"),
         seed=fields.integer("seed", limit=SEED_LIMIT),
         measure=fields.text("measure", contract.MEASURES),
+        budget_s=None if fields.absent("budget_s") else fields.seconds("budget_s"),
         protocol=_protocol(fields.inner("protocol")),
         device=fields.text("device", contract.DEVICES),
     )

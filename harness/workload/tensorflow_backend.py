@@ -11,8 +11,8 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import tensorflow as tf
 
-from . import contract, data
-from .backend import Array, Arrays, Model
+from . import contract, data, nvml
+from .backend import Array, Arrays, Model, Reading
 from .keras_api import IS_KERAS_3, VERSION, keras
 from .machine import cpu_name
 from .spec import Spec
@@ -44,11 +44,14 @@ class _Feed:
         rows = self._order[step * self.batch_size : (step + 1) * self.batch_size]
         return (rows, *(tf.gather(array, rows) for array in self._arrays))
 
-    def iterator(self, order: Optional[Array] = None) -> Any:
-        """One pass; each element is the rows' numbers int64 [batch] and a batch of each array."""
+    def iterator(self, step: int, order: Optional[Array] = None) -> Any:
+        """A pass from its batch `step` on.
+
+        Each element is the rows' numbers, int64 [batch], and a batch of each array.
+        """
         if order is not None:
             self._order.assign(order)
-        return iter(self._batches)
+        return iter(self._batches.skip(step) if step else self._batches)
 
 
 class _Stepper:
@@ -70,9 +73,9 @@ class _Stepper:
         # AutoGraph has nothing to convert: Keras's steps are written for graphs.
         self._loop = tf.function(loop, autograph=False)
 
-    def begin(self, epoch: int) -> None:
-        del epoch
-        self._iterator = self._feed.iterator()
+    def begin(self, epoch: int, step: int = 0) -> None:
+        del epoch  # always the data's own order
+        self._iterator = self._feed.iterator(step)
 
     def run(self, steps: int) -> None:
         self._loop(self._iterator, tf.constant(steps))
@@ -91,9 +94,9 @@ class _KerasStepper(_Stepper):
         super().__init__(feed, lambda _rows, x, y: compiled(x, y))
         self._model = model
 
-    def begin(self, epoch: int) -> None:
+    def begin(self, epoch: int, step: int = 0) -> None:
         self._model.reset_metrics()
-        super().begin(epoch)
+        super().begin(epoch, step)
 
     def metrics(self) -> Dict[str, float]:
         results = self._model.get_metrics_result()
@@ -105,9 +108,9 @@ class _Trainer(_KerasStepper):
         super().__init__(feed, model, model.train_step, jit)
         self._seed = seed
 
-    def begin(self, epoch: int) -> None:
+    def begin(self, epoch: int, step: int = 0) -> None:
         self._model.reset_metrics()
-        self._iterator = self._feed.iterator(data.order(self._seed, epoch, self.images))
+        self._iterator = self._feed.iterator(step, data.order(self._seed, epoch, self.images))
 
     def sync(self) -> None:
         _last_bias(self._model).numpy()
@@ -184,6 +187,9 @@ class TensorFlow:
         if not _visible_gpus():
             return None
         return int(tf.config.experimental.get_memory_info("GPU:0")["peak"])
+
+    def sensors(self) -> Callable[[], Optional[Reading]]:
+        return nvml.reader()
 
     def versions(self) -> Dict[str, Any]:
         build = tf.sysconfig.get_build_info()

@@ -6,10 +6,10 @@ import os
 import time
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from typing import Any, Dict, List
+from typing import Any, Callable, Dict, List
 
 from . import backend as backends
-from . import blocks, contract, data, machine, models, output
+from . import blocks, contract, data, heat, machine, models, output, quick
 from .backend import Backend, Model, Stepper
 from .blocks import Block, Pace, Pass
 from .phases import Folders, remove
@@ -80,17 +80,19 @@ class _Training:
     paces: List[Pace] = field(default_factory=lambda: [Pace(), Pace()])
     epochs: List[_Epoch] = field(default_factory=list)
 
-    def run_epoch(self, number: int) -> None:
-        """Train, validate, save; `number` counts from 0."""
-        total = self.spec.protocol.epochs
-        on_block = output.progress(
-            clock,
-            phase="train",
-            epoch=number + 1,
-            epochs=total,
-            steps=_steps(self.trainer),
+    def train(self, number: int, enough: Callable[[Pass], bool] = blocks.never) -> Pass:
+        """The training pass of an epoch, counted from 0."""
+        on_block = self.told("train", self.trainer, number + 1)
+        return blocks.run_pass(self.trainer, number, self.paces[0], clock, on_block, enough)
+
+    def told(self, phase: str, stepper: Stepper, epoch: int) -> Callable[[int, Block], None]:
+        """A listener that tells the host of each block."""
+        return output.progress(
+            clock, phase=phase, epoch=epoch, epochs=self.spec.protocol.epochs, steps=_steps(stepper)
         )
-        trained = blocks.run_pass(self.trainer, number, self.paces[0], clock, on_block)
+
+    def finish_epoch(self, number: int, trained: Pass) -> None:
+        """Validate and save after a training pass."""
         validated = blocks.run_pass(self.validator, number, self.paces[1], clock, _nothing_to_tell)
         epoch = _Epoch(trained, validated)
         self.epochs.append(epoch)
@@ -101,12 +103,18 @@ class _Training:
             {
                 "event": "epoch",
                 "epoch": number + 1,
-                "epochs": total,
+                "epochs": self.spec.protocol.epochs,
                 "metrics": epoch.metrics(),
                 "train_s": trained.seconds,
                 "validation_s": validated.seconds,
             }
         )
+
+    def run_all(self, first: Pass) -> None:
+        """All epochs, of which the first has been trained already."""
+        self.finish_epoch(0, first)
+        for number in range(1, self.spec.protocol.epochs):
+            self.finish_epoch(number, self.train(number))
 
     def as_json(self) -> Dict[str, Any]:
         train_s = sum(epoch.train.seconds for epoch in self.epochs)
@@ -122,6 +130,7 @@ class _Training:
             for block in epoch.validation.blocks
         ]
         return {
+            "measured": "full",
             "first_step_s": self.epochs[0].train.first_s,
             "first_validation_step_s": self.epochs[0].validation.first_s,
             "train_s": train_s,
@@ -132,7 +141,6 @@ class _Training:
             "epochs": [epoch.as_json() for epoch in self.epochs],
             "blocks": {"train": train_blocks, "validation": validation_blocks},
             "checkpoint": self.checkpoint.as_json(),
-            "parameters": self.model.count_params(),
         }
 
 
@@ -153,14 +161,12 @@ def run(spec: Spec, folders: Folders) -> None:
         }
     )
     loop_start = clock()
-    for number in range(spec.protocol.epochs):
-        training.run_epoch(number)
-    wall_s = clock() - loop_start
-    fields = training.as_json()
+    fields = _measure(training, backend)
+    fields["wall_s"] = clock() - loop_start
     fields["startup_s"] = startup_s
-    fields["wall_s"] = wall_s
+    fields["parameters"] = training.model.count_params()
     fields["save_s"] = 0.0
-    if not training.checkpoint.count:
+    if not os.path.exists(training.checkpoint.path):
         # Not in the total: the protocol saves nothing, but the next phase has to load something.
         fields["save_s"] = blocks.time(
             partial(save, training.model, training.checkpoint.path), training.trainer.sync, clock
@@ -168,6 +174,72 @@ def run(spec: Spec, folders: Folders) -> None:
     fields.update(output.surroundings(backend, training.model, spec.jit))
     output.write_timing(folders.out, "train", fields)
     output.emit({"event": "done", "phase": "train"})
+
+
+def _measure(training: _Training, backend: Backend) -> Dict[str, Any]:
+    """Run it all, or under ``quick``, where it would take long, a sample of it."""
+    spec = training.spec
+    first = training.train(
+        0, partial(_is_long, training) if spec.measure == "quick" else blocks.never
+    )
+    if first.complete:
+        training.run_all(first)
+        return training.as_json()
+    return _sample(training, first, backend)
+
+
+def _is_long(training: _Training, so_far: Pass) -> bool:
+    """Whether the whole would take too long to be simply run; asked from the second block on."""
+    return len(so_far.blocks) > 1 and _projected(training, so_far) >= quick.FULL_BELOW_S
+
+
+def _projected(training: _Training, so_far: Pass) -> float:
+    return quick.projected(
+        so_far,
+        _steps(training.trainer),
+        _steps(training.validator),
+        training.spec.protocol.epochs,
+    )
+
+
+def _sample(training: _Training, first: Pass, backend: Backend) -> Dict[str, Any]:
+    """Measure a part: steps, validation, ends of passes, saves; the host predicts from it."""
+    spec, trainer, validator = training.spec, training.trainer, training.validator
+    pace, validation_pace = training.paces
+    budget_s = quick.budget(_projected(training, first), spec.budget_s)
+    tell = training.told("train", trainer, 1)
+    heating = heat.heat(trainer, pace, clock, backend.sensors()) if spec.device == "gpu" else None
+    train = quick.Sample()
+    train.add(first)
+    if heating is not None:
+        train.blocks.clear()  # measured while the device was still warming up
+    quick.sample_more(trainer, train, pace, clock, budget_s, tell)
+    validation = quick.Sample()
+    share = budget_s * quick.SHARE
+    quick.sample_more(validator, validation, validation_pace, clock, share, _nothing_to_tell)
+    saves: List[float] = []
+    if training.checkpoint.wanted:
+        path = training.checkpoint.path
+        saves = quick.time_saves(partial(save, training.model, path), trainer.sync, clock)
+    return {
+        "measured": "quick",
+        "budget_s": budget_s,
+        "first_step_s": first.first_s,
+        "first_validation_step_s": validation.first_s,
+        "images_per_s": blocks.rate(train.blocks),
+        "plan": {
+            "epochs": spec.protocol.epochs,
+            "steps": trainer.images // trainer.batch_size,
+            "validation_steps": validator.images // validator.batch_size,
+            "checkpoint": spec.protocol.checkpoint,
+        },
+        "sample": {"train": train.parts(), "validation": validation.parts(), "saves": saves},
+        "heating": None if heating is None else heating.as_json(),
+        "blocks": {
+            "train": [asdict(block) for block in train.blocks],
+            "validation": [asdict(block) for block in validation.blocks],
+        },
+    }
 
 
 def save(model: Model, path: str) -> None:

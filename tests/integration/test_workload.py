@@ -85,6 +85,7 @@ def make_spec(train: int = 256, test: int = 80, **changes: Any) -> dict[str, Any
         "jit": False,
         "seed": 1,
         "measure": "full",
+        "budget_s": None,
         "protocol": protocol,
         "device": "cpu",
     }

@@ -27,10 +27,10 @@ class FakeDevice:
         self.log.append("clock")
         return self._now
 
-    def begin(self, epoch: int) -> None:
+    def begin(self, epoch: int, step: int = 0) -> None:
         self.log.append(f"begin {epoch}")
         self._queued += 0.25
-        self._done = 0
+        self._done = step * self.batch_size
 
     def run(self, steps: int) -> None:
         self.log.append(f"run {steps}")

@@ -1,0 +1,151 @@
+"""From a sample of a training to its whole: totals with an interval. Pure.
+
+The samples come from the workload's timing files (measure ``quick``): blocks of steps, the ends of
+passes, saves. What each figure holds is told in docs/protocols.md.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+CONFIDENCE = 0.95
+BATCHES = 10
+"""Blocks are joined to so many batches, whose means are nearer to independent than blocks are."""
+
+ENOUGH_BLOCKS = 10
+"""With fewer, an interval is marked weak."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value with an interval around it, in seconds; `half` is None where nothing can be said."""
+
+    value: float
+    half: float | None
+    weak: bool
+
+    def times(self, factor: float) -> Estimate:
+        half = None if self.half is None else self.half * factor
+        return Estimate(self.value * factor, half, self.weak)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Fields for a record's timing; all of `values` are predicted."""
+
+    values: Mapping[str, float]
+    intervals: Mapping[str, tuple[float, float]]
+    weak: tuple[str, ...]
+
+
+def step_time(blocks: Sequence[Mapping[str, Any]]) -> Estimate:
+    """Seconds a step, from raw blocks (each with `steps` and `seconds`), in the order measured.
+
+    The value is all seconds over all steps. The interval comes from batch means (Student's t),
+    with the drift between the first and the second half added: what still changes at the end of
+    the sample will be felt for the whole training.
+    """
+    value = _rate(blocks)
+    weak = len(blocks) < ENOUGH_BLOCKS
+    if len(blocks) < 2:
+        return Estimate(value, None, weak=True)
+    batches = [_rate(batch) for batch in _split(blocks, min(BATCHES, len(blocks)))]
+    spread = statistics.stdev(batches) / math.sqrt(len(batches))
+    early, late = (_rate(half) for half in _split(blocks, 2))
+    return Estimate(value, math.hypot(_quantile(len(batches)) * spread, late - early), weak)
+
+
+def _rate(blocks: Sequence[Mapping[str, Any]]) -> float:
+    seconds = sum(float(block["seconds"]) for block in blocks)
+    return seconds / sum(int(block["steps"]) for block in blocks)
+
+
+def _split(blocks: Sequence[Mapping[str, Any]], parts: int) -> list[Sequence[Mapping[str, Any]]]:
+    edges = [round(len(blocks) * part / parts) for part in range(parts + 1)]
+    return [blocks[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+
+
+def _quantile(batches: int) -> float:
+    from scipy.stats import t
+
+    return float(t.ppf(0.5 + CONFIDENCE / 2, batches - 1))
+
+
+def predict_training(timing: Mapping[str, Any]) -> Prediction:
+    """Totals of the training that the sample in a ``timing-train.json`` was taken from.
+
+    An interval is left out where the device was never steady or there are too few blocks.
+    """
+    plan, sample, blocks = timing["plan"], timing["sample"], timing["blocks"]
+    epochs = int(plan["epochs"])
+    train = _passes(sample["train"], blocks["train"], int(plan["steps"]), epochs)
+    validation = _passes(
+        sample["validation"], blocks["validation"], int(plan["validation_steps"]), epochs
+    )
+    fewest, likely, most = _saves(str(plan["checkpoint"]), epochs)
+    save_s = statistics.fmean(sample["saves"]) if sample["saves"] else 0.0
+    values = {
+        "train_s": train.value,
+        "validation_s": validation.value,
+        "checkpoint_s": likely * save_s,
+    }
+    values["total_execution_s"] = sum(values.values())
+    intervals: dict[str, tuple[float, float]] = {}
+    heating = timing.get("heating")
+    steady = heating is None or bool(heating["steady"])
+    if steady and train.half is not None and validation.half is not None:
+        half = math.hypot(train.half, validation.half)
+        total = values["total_execution_s"]
+        intervals = {
+            "train_s": _around(train.value, train.half),
+            "validation_s": _around(validation.value, validation.half),
+            "checkpoint_s": (fewest * save_s, most * save_s),
+            "total_execution_s": (
+                total - half - (likely - fewest) * save_s,
+                total + half + (most - likely) * save_s,
+            ),
+        }
+    weak = train.weak or validation.weak
+    return Prediction(values, intervals, ("total_execution_s",) if weak else ())
+
+
+def predict_inference(timing: Mapping[str, Any]) -> Prediction:
+    """Totals of the inference whose beginning is in a ``timing-infer.json``."""
+    predict = timing["sample"]["predict"]
+    passes = _passes(predict, timing["blocks"]["predict"], int(timing["plan"]["steps"]), 1)
+    predict_s = float(timing["prepare_s"]) + passes.value
+    load_s = float(timing["model_load_s"])
+    values = {"predict_s": predict_s, "total_inference_s": load_s + predict_s}
+    intervals = {}
+    if passes.half is not None:
+        intervals = {name: _around(value, passes.half) for name, value in values.items()}
+    return Prediction(values, intervals, ("total_inference_s",) if passes.weak else ())
+
+
+def _passes(
+    parts: Mapping[str, Any], blocks: Sequence[Mapping[str, Any]], steps: int, passes: int
+) -> Estimate:
+    """All passes over a data set: the first step, the other full steps, ends and overheads."""
+    step = step_time(blocks).times(passes * steps - 1)
+    partials, overheads = list(parts["partials"]), list(parts["overheads"])
+    value = float(parts["first_s"]) + step.value + passes * statistics.median(overheads)
+    if partials:
+        # The first batch of that size pays once for what its shape needs.
+        usual = statistics.median(partials[1:] or partials)
+        value += partials[0] + (passes - 1) * usual
+    return Estimate(value, step.half, step.weak)
+
+
+def _saves(checkpoint: str, epochs: int) -> tuple[int, int, int]:
+    """Fewest, likely and most saves: how often accuracy grows is up to the learning."""
+    if checkpoint == "none":
+        return 0, 0, 0
+    return 1, max(1, round(math.sqrt(epochs))), epochs
+
+
+def _around(value: float, half: float) -> tuple[float, float]:
+    return max(0.0, value - half), value + half
