@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections.abc import Callable
@@ -100,8 +101,9 @@ class Lines:
         self.note(f"  {event.phase} {where(event)}{rate}, {human_seconds(left)} left")
 
     def note(self, text: str) -> None:
-        sys.stderr.write(text + "\n")
-        sys.stderr.flush()
+        with contextlib.suppress(OSError, ValueError):  # nobody reads on: the run matters more
+            sys.stderr.write(text + "\n")
+            sys.stderr.flush()
 
 
 class Live:
@@ -155,10 +157,6 @@ class Live:
                 self.note(f"memory: {memory_words(event.memory)}")
             case model.CaseFinished():
                 self._finish(event.record)
-
-    def refresh(self) -> None:
-        """Draw now rather than at the next tick."""
-        self._rows.refresh()
 
     def _show(self, description: str, number: str, phase: str) -> None:
         self._clear()

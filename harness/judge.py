@@ -12,21 +12,22 @@ from harness.units import human_bytes
 
 @dataclass(frozen=True)
 class Seen:
-    """All that the verdict rests on. `timing` holds the files of the phases that finished."""
+    """All that the verdict rests on.
+
+    `timing` holds the files of the phases that finished, `pressure_events` how often an allocator
+    ran short, `memory_events` the messages of that (only so many are kept).
+    """
 
     asked: Device
     exit: Exit
     timing: Mapping[str, Mapping[str, Any]]
     memory_events: tuple[MemoryEvent, ...] = ()
+    pressure_events: int = 0
     last_line: str = ""
     memory_limit: int | None = None
     killed_as: Status | None = None
     trouble: str | None = None
     missing: tuple[str, ...] = field(default=())
-
-    @property
-    def ended_by_itself(self) -> bool:
-        return self.killed_as is None
 
     @property
     def finished(self) -> bool:
@@ -81,12 +82,16 @@ def _largest(events: list[MemoryEvent]) -> MemoryEvent:
 
 
 def _pressure(seen: Seen) -> str:
-    events = seen.memory_events
-    times = "once" if len(events) == 1 else f"{len(events)} times"
-    return f"an allocator ran short {times}, at most: {_quote(_largest(list(events)))}"
+    times = "once" if seen.pressure_events == 1 else f"{seen.pressure_events} times"
+    return f"an allocator ran short {times}, at most: {_quote(_largest(list(seen.memory_events)))}"
 
 
 TABLE = (
+    Row(
+        lambda s: s.killed_as is Status.INTERRUPTED,
+        Status.INTERRUPTED,
+        lambda s: s.exit.killed_because or "stopped by the user",
+    ),
     Row(lambda s: s.trouble is not None, Status.INFRA, lambda s: s.trouble or ""),
     Row(
         lambda s: s.exit.oom_killed and not s.finished,
@@ -97,11 +102,6 @@ TABLE = (
         lambda s: s.killed_as is Status.TIMEOUT,
         Status.TIMEOUT,
         lambda s: s.exit.killed_because or "over its time limit",
-    ),
-    Row(
-        lambda s: s.killed_as is Status.INTERRUPTED,
-        Status.INTERRUPTED,
-        lambda s: s.exit.killed_because or "stopped by the user",
     ),
     Row(
         lambda s: not s.finished and bool(s.of_kind(MemoryKind.HARD)),
@@ -124,7 +124,7 @@ TABLE = (
         Status.FAILED,
         lambda s: f"asked for the GPU {s.asked.name or s.asked.uuid}, but {s.wrong_device}",
     ),
-    Row(lambda s: bool(s.memory_events), Status.PRESSURE, _pressure),
+    Row(lambda s: s.pressure_events > 0, Status.PRESSURE, _pressure),
     Row(lambda _: True, Status.OK, lambda _: ""),
 )
 

@@ -75,7 +75,9 @@ class Case(Frozen):
             parts.append(self.weights)
         if self.image is not None:
             parts.append(self.image)
-        if self.gpu not in ("auto", "cpu"):
+        if self.gpu == "cpu":
+            parts.append("cpu")
+        elif self.gpu != "auto":
             parts.append("gpu" + self.gpu.upper().removeprefix("GPU-")[:8].lower())
         environment = {k: v for k, v in self.overrides.items() if k in ("env", "memory_limit")}
         if environment:
@@ -91,9 +93,9 @@ def _short_hash(value: object) -> str:
 
 
 class Device(Frozen):
-    """Where a case computes. `uuid` is the GPU's own, in NVML's spelling."""
+    """Where a case computes: ``gpu`` or ``cpu``. `uuid` is the GPU's own, in NVML's spelling."""
 
-    kind: str
+    kind: str | None
     name: str | None = None
     uuid: str | None = None
 
@@ -170,13 +172,17 @@ class MemoryKind(str, Enum):
 
 @dataclass(frozen=True)
 class MemoryEvent:
-    """One memory message of the log. `requested_bytes` as far as the text is precise."""
+    """One memory message of the log. `requested_bytes` as far as the text is precise.
+
+    `echo`: it says again, in other words, what the message of the allocator itself said.
+    """
 
     kind: MemoryKind
     rule: str
     line: str
     allocator: str | None = None
     requested_bytes: int | None = None
+    echo: bool = False
 
 
 # ------------------------------------------------------------------ the record
@@ -289,3 +295,5 @@ class CaseFinished:
 
 Event = CaseStarted | PhaseStarted | Progress | MemoryEventSeen | CaseFinished
 OnEvent = Callable[[Event], None]
+Stopped = Callable[[], bool]
+"""Whether the user has asked for the run to end."""

@@ -18,14 +18,11 @@ BYTES_PER_PARAMETER = 12
 MARGIN = 200 << 20
 """Logs, records and temporary names beside the saved models, in bytes."""
 
-UNKNOWN_PARAMETERS = 130_000_000
-"""Assumed where the catalog states none: more than any model it has."""
-
 
 def space_needed(cases: Iterable[Case]) -> int:
     """Bytes that the largest case writes at once: the best checkpoint and its successor."""
     known = models()
-    sizes = (known[case.model].parameters or UNKNOWN_PARAMETERS for case in cases)
+    sizes = (known[case.model].parameters for case in cases)
     return 2 * BYTES_PER_PARAMETER * max(sizes, default=0) + MARGIN
 
 

@@ -6,11 +6,14 @@ passes, saves. What each figure holds is told in docs/protocols.md.
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from harness.workload import contract
 
 CONFIDENCE = 0.95
 BATCHES = 10
@@ -45,10 +48,13 @@ class Prediction:
 def step_time(blocks: Sequence[Mapping[str, Any]]) -> Estimate:
     """Seconds a step, from raw blocks (each with `steps` and `seconds`), in the order measured.
 
-    The value is all seconds over all steps. The interval comes from batch means (Student's t),
+    Blocks that are too short to be counted are left out where there are others. The value is all
+    seconds over all steps. The interval comes from batch means (Student's t),
     with the drift between the first and the second half added: what still changes at the end of
     the sample will be felt for the whole training.
     """
+    long_ones = [block for block in blocks if block["seconds"] >= contract.MIN_BLOCK_S]
+    blocks = long_ones if len(long_ones) > 1 else blocks
     value = _rate(blocks)
     weak = len(blocks) < ENOUGH_BLOCKS
     if len(blocks) < 2:
@@ -66,7 +72,7 @@ def _rate(blocks: Sequence[Mapping[str, Any]]) -> float:
 
 def _split(blocks: Sequence[Mapping[str, Any]], parts: int) -> list[Sequence[Mapping[str, Any]]]:
     edges = [round(len(blocks) * part / parts) for part in range(parts + 1)]
-    return [blocks[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    return [blocks[a:b] for a, b in itertools.pairwise(edges)]
 
 
 def _quantile(batches: int) -> float:

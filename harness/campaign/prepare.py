@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness.catalog import default_image
 from harness.host import fingerprint
-from harness.host.gpus import choose, find_gpus
+from harness.host.gpus import Gpus, choose, find_gpus
 from harness.matrix import Matrix, expand
 from harness.model import Case, Device, PlannedCase
 from harness.plan import Chosen, DataFolders, Resolved, choose_runtime, locate, plan
@@ -50,6 +50,8 @@ def prepare(matrix: Matrix, text: str, request: Request, note: Callable[[str], N
     cases = expand(matrix, request.gpus)
     gpus = find_gpus()
     devices = {wish: choose(wish, gpus) for wish in dict.fromkeys(case.gpu for case in cases)}
+    for wish, device in devices.items():
+        note(f"measuring {device.name or 'the processor'}" + _why(wish, device, gpus))
     folders = DataFolders.of(request.data_dir)
     data = {
         name: locate(name, folders, matrix.dataset_fallback)
@@ -60,7 +62,9 @@ def prepare(matrix: Matrix, text: str, request: Request, note: Callable[[str], N
             note(f"{name} is not on this machine: synthetic images stand in for it")
     check_results_folder(request.results, space_needed(cases))
     image_of = {case.id: _image(case, devices[case.gpu]) for case in cases}
-    chosen = choose_runtime(request.runtime, _needs(cases, devices, image_of), note)
+    chosen = choose_runtime(
+        request.runtime, _needs(cases, devices, image_of), note, request.results.resolve()
+    )
     note(f"runtime {chosen.runtime.name}: {chosen.reason}")
     planned = plan(
         cases, Resolved(devices, data, image_of, chosen.images, request.budget_s), matrix.timeout
@@ -78,8 +82,14 @@ def prepare(matrix: Matrix, text: str, request: Request, note: Callable[[str], N
     )
 
 
+def _why(wish: str, device: Device, gpus: Gpus) -> str:
+    if wish == "auto" and device.kind == "cpu":
+        return f": no GPU ({gpus.problem or 'NVML sees none'})"
+    return f" ({gpus.problem})" if gpus.problem and device.kind == "gpu" else ""
+
+
 def _image(case: Case, device: Device) -> str:
-    return case.image or default_image(case.framework, device.kind)
+    return case.image or default_image(case.framework, "gpu" if device.kind == "gpu" else "cpu")
 
 
 def _needs(
@@ -91,7 +101,7 @@ def _needs(
             image=image_of[case.id],
             device=devices[case.gpu],
             asked_for_image=case.image is not None,
-            memory_limit="memory_limit" in case.overrides,
+            memory_limit=case.overrides.get("memory_limit"),
         )
         for case in cases
     ]

@@ -9,11 +9,10 @@ from pathlib import Path
 
 from harness import __version__
 from harness.campaign.prepare import Prepared
-from harness.errors import MachineError
-from harness.model import CaseFinished, CaseStarted, OnEvent, PlannedCase, Record
+from harness.model import CaseFinished, CaseStarted, OnEvent, PlannedCase, Record, Status, Stopped
 from harness.plan.cases import workload_folder
-from harness.results.run import Invocation, RunFolder, RunInfo, now, sha256
-from harness.runner import Interrupted, Place, run_attempt
+from harness.results.run import Invocation, RunFolder, RunInfo, impersonal, now, sha256
+from harness.runner import Place, run_attempt
 
 
 @dataclass(frozen=True)
@@ -29,24 +28,18 @@ class Outcome:
         return not self.interrupted and all(r.status.completed for r in self.records)
 
 
-def run(prepared: Prepared, on_event: OnEvent) -> Outcome:
+def run(prepared: Prepared, on_event: OnEvent, stopped: Stopped = lambda: False) -> Outcome:
     """Measure every case as often as the matrix says; each attempt is on the disk before the next.
 
-    A Ctrl-C ends the case that runs, which is journalled as `interrupted`. Raises MachineError
-    where the run folder can no longer be written.
+    Once `stopped` says so, the case that runs is ended and journalled as `interrupted`, and no
+    other is started. Raises MachineError where the run folder can no longer be written.
     """
     folder = RunFolder.create(prepared.results)
     with folder.locked():
         info = _info(prepared, folder.run_id)
         folder.write_info(info)
-        campaign = _Campaign(prepared, folder, on_event)
-        try:
-            interrupted = campaign.go()
-        except OSError as error:
-            raise MachineError(
-                f"the run folder {folder.path} cannot be written: {error.strerror}",
-                "what was measured before is kept there",
-            ) from error
+        campaign = _Campaign(prepared, folder, on_event, stopped)
+        interrupted = campaign.go()
         ended = info.invocations[-1].model_copy(update={"finished_at": now()})
         folder.write_info(info.model_copy(update={"invocations": (ended,)}))
     return Outcome(folder.path, tuple(campaign.records.values()), interrupted)
@@ -56,7 +49,7 @@ def _info(prepared: Prepared, run_id: str) -> RunInfo:
     invocation = Invocation(
         started_at=now(),
         runtime=prepared.chosen.runtime.name,
-        runtime_reason=prepared.chosen.reason,
+        runtime_reason=impersonal(prepared.chosen.reason),
         harness_version=__version__,
         python=platform.python_version(),
     )
@@ -74,23 +67,26 @@ def _info(prepared: Prepared, run_id: str) -> RunInfo:
 class _Campaign:
     """The loop over cases and repeats, and what it has found so far."""
 
-    def __init__(self, prepared: Prepared, folder: RunFolder, on_event: OnEvent) -> None:
+    def __init__(
+        self, prepared: Prepared, folder: RunFolder, on_event: OnEvent, stopped: Stopped
+    ) -> None:
         self.records: dict[tuple[str, int], Record] = {}
         self._prepared = prepared
         self._folder = folder
         self._on_event = on_event
+        self._stopped = stopped
 
     def go(self) -> bool:
         """Whether the user stopped it."""
         order = list(self._order())
         for number, (repeat, case) in enumerate(order, 1):
-            self._on_event(CaseStarted(case.id, number, len(order)))
-            try:
-                record = self._measure(case, repeat)
-            except Interrupted as stop:
-                self._keep(stop.record)
+            if self._stopped():
                 return True
+            self._on_event(CaseStarted(case.id, number, len(order)))
+            record = self._measure(case, repeat)
             self._keep(record)
+            if record.status is Status.INTERRUPTED:
+                return True
         return False
 
     def _order(self) -> Iterator[tuple[int, PlannedCase]]:
@@ -113,7 +109,7 @@ class _Campaign:
             labels={"harness.folder": str(self._folder.path)},
         )
         runtime = self._prepared.chosen.runtime
-        return run_attempt(case, workload_folder(), runtime, place, self._on_event)
+        return run_attempt(case, workload_folder(), runtime, place, self._on_event, self._stopped)
 
     def _keep(self, record: Record) -> None:
         self._folder.journal(record)

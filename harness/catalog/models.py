@@ -13,7 +13,7 @@ class ModelEntry(Frozen):
 
     about: str
     weights_files: tuple[str, ...]
-    parameters: int | None = None
+    parameters: int
 
 
 class WeightsFile(Frozen):

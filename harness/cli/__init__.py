@@ -8,7 +8,7 @@ import typer
 
 from harness import __version__
 from harness.cli import clean, data, images, report, run
-from harness.errors import ExitCode, HarnessError
+from harness.errors import HarnessError
 
 app = typer.Typer(
     name="harness",
@@ -49,9 +49,6 @@ def main() -> None:
     except HarnessError as error:
         _say(error)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        typer.echo("interrupted", err=True)
-        sys.exit(ExitCode.INTERRUPTED)
 
 
 def _say(error: HarnessError) -> None:

@@ -8,8 +8,8 @@ import typer
 def clean() -> None:
     """Remove the containers of runs whose harness is dead; those of living runs stay."""
     from harness.results.run import is_alive
-    from harness.runtimes.docker import remove_leftovers
     from harness.runtimes.engine import connect
+    from harness.runtimes.leftovers import remove_leftovers
 
     removed = remove_leftovers(connect(), is_alive)
     for name in removed:

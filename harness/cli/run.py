@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
-from collections.abc import Iterator
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -109,7 +107,7 @@ def _request(
         budget_s = parse_duration(budget) if budget is not None else None
     except ValueError as error:
         raise InputError(str(error)) from error
-    if data_dir is not None and not data_dir.is_dir():
+    if data_dir is not None and not os.path.isdir(data_dir):  # noqa: PTH112 - never raises
         raise InputError(f"--data-dir {data_dir} is no folder")
     if machine is not None and not machine.strip():
         raise InputError("--machine needs a name")
@@ -119,25 +117,16 @@ def _request(
 def _measure(parsed: Matrix, text: str, request: Request) -> None:
     """Prepare, measure, report. Ends the process with the run's exit code."""
     from harness.campaign import prepare, run
+    from harness.cli.interruption import Interruption
     from harness.console import display
     from harness.report import render
     from harness.results.reading import read_run
 
-    with _ends_by_signal(), display() as shown:
-        outcome = run(prepare(parsed, text, request, shown.note), shown.on_event)
+    with Interruption() as interruption, display() as shown:
+        prepared = prepare(parsed, text, request, shown.note)
+        interruption.gentle = True
+        outcome = run(prepared, shown.on_event, lambda: interruption.asked)
     typer.echo("\n" + render(read_run(outcome.folder), "table"))
     if outcome.interrupted:
         raise typer.Exit(ExitCode.INTERRUPTED)
     raise typer.Exit(ExitCode.OK if outcome.completed else ExitCode.CASES_FAILED)
-
-
-@contextlib.contextmanager
-def _ends_by_signal() -> Iterator[None]:
-    """Let a TERM or a closed terminal end the run as Ctrl-C does: nothing is left behind."""
-    signals = (signal.SIGTERM, signal.SIGHUP)
-    before = [signal.signal(number, signal.default_int_handler) for number in signals]
-    try:
-        yield
-    finally:
-        for number, handler in zip(signals, before, strict=True):
-            signal.signal(number, handler)

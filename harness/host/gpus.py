@@ -22,7 +22,7 @@ class Gpu:
 
 @dataclass(frozen=True)
 class Gpus:
-    """What was found, and why nothing was where nothing was."""
+    """What was found, and what was wrong with the others, or with NVML as a whole."""
 
     found: tuple[Gpu, ...]
     driver: str | None = None
@@ -36,8 +36,13 @@ def find_gpus() -> Gpus:
     try:
         with _nvml():
             driver = str(pynvml.nvmlSystemGetDriverVersion())
-            count = pynvml.nvmlDeviceGetCount()
-            return Gpus(tuple(_gpu(index) for index in range(count)), driver)
+            found, problems = [], []
+            for index in range(pynvml.nvmlDeviceGetCount()):
+                try:
+                    found.append(_gpu(index))
+                except pynvml.NVMLError as error:
+                    problems.append(f"GPU {index}: {error}")
+            return Gpus(tuple(found), driver, "; ".join(problems) or None)
     except pynvml.NVMLError as error:
         return Gpus((), problem=str(error))
 

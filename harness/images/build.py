@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from docker.errors import DockerException
-from requests.exceptions import RequestException
 
 from harness.catalog import BuildEntry, ImageEntry
 from harness.errors import NoImageError
-from harness.runtimes.engine import Engine
+from harness.runtimes.engine import ENGINE_ERRORS, Engine, explain
 
 LABEL = "harness.context"
 CERTIFICATES = ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
@@ -82,7 +81,11 @@ def build(
             custom_context=True,
             tag=entry.reference,
             buildargs=arguments,
-            labels={LABEL: context_digest(entry.build), "harness.about": entry.about},
+            labels={
+                LABEL: context_digest(entry.build),
+                "harness.about": entry.about,
+                "harness.base": settings.base or "the Dockerfile's",
+            },
             network_mode=settings.network,
             rm=True,
             forcerm=True,
@@ -92,8 +95,8 @@ def build(
         for text in _texts(lines):
             tail = [*tail[-7:], text]
             on_progress(text)
-    except (DockerException, RequestException) as error:
-        tail.append(str(error))
+    except ENGINE_ERRORS as error:
+        tail.append(explain(error))
         said = "\n  ".join(tail)
         raise NoImageError(f"the image {name} could not be built:\n  {said}", _STEP) from error
 

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from docker.errors import DockerException, ImageNotFound
-from requests.exceptions import RequestException
+from docker.errors import ImageNotFound
 
 from harness.catalog import ImageEntry
 from harness.catalog.images import repository
@@ -15,7 +14,7 @@ from harness.errors import MachineError, NoEngineError, NoImageError
 from harness.images.build import LABEL, BuildSettings, build, context_digest
 from harness.images.pull import pull
 from harness.model import ImageIdentity
-from harness.runtimes.engine import Engine
+from harness.runtimes.engine import ENGINE_ERRORS, Engine, explain
 
 OnProgress = Callable[[str], None]
 
@@ -93,8 +92,8 @@ def _inspect(engine: Engine, reference: str) -> dict[str, Any] | None:
         return found
     except ImageNotFound:
         return None
-    except (DockerException, RequestException) as error:
-        raise NoEngineError(f"the Docker engine failed: {error}") from error
+    except ENGINE_ERRORS as error:
+        raise NoEngineError(f"the Docker engine failed: {explain(error)}") from error
 
 
 def _digest_of(found: dict[str, Any], reference: str) -> str | None:

@@ -105,6 +105,7 @@ class _Walk:
         for key_node, value_node in node.value:
             if not isinstance(key_node, yaml.ScalarNode):
                 raise self.refuse(key_node, "a key must be a plain word")
+            self.scalar(key_node, key_node.tag.removeprefix("tag:yaml.org,2002:"))
             key = str(key_node.value)
             if key in found:
                 raise self.refuse(key_node, f"the key {key!r} stands here twice")

@@ -19,13 +19,14 @@ _SECTIONS: dict[str, type[BaseModel]] = {"axes": Axes, "defaults": Choice}
 def load(path: Path) -> tuple[Matrix, str]:
     """The matrix in `path`, and the file's text. Raises InputError."""
     try:
-        raw = path.read_bytes()
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
     except FileNotFoundError as error:
         raise InputError(f"there is no matrix file {path}", _ready_made()) from error
     except OSError as error:
         raise InputError(f"cannot read the matrix file {path}: {error.strerror}") from error
     if len(raw) > MAX_BYTES:
-        raise InputError(f"{path} has {len(raw)} bytes; a matrix file has at most {MAX_BYTES}")
+        raise InputError(f"{path} is too long; a matrix file has at most {MAX_BYTES} bytes")
     matrix = parse(raw, str(path))
     return matrix, raw.decode("utf-8", "replace")
 
@@ -62,6 +63,8 @@ def _problem(document: Document, found: Any) -> str:
         section = _SECTIONS.get(str(place[0])) if len(place) > 1 else Matrix
         fields = (section or Matrix).model_fields
         return f"{where}: unknown key {key!r}; {suggestion(key, fields)}"
+    if found["type"] == "model_type":
+        return f"{where}: {name} must be a mapping, such as {{model: …}}"
     if found["type"] == "value_error":
         return f"{where}: {name}: {found['ctx']['error']}"
     given = found["input"]

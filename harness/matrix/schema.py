@@ -14,8 +14,10 @@ from harness.model import Frozen
 from harness.units import parse_duration, parse_size
 from harness.workload import contract
 
+LEAST_MEMORY = 64 << 20
+"""Bytes below which no container starts a Python process that loads a framework."""
+
 ALLOWED_ENV = (
-    "NVIDIA_TF32_OVERRIDE",
     "OMP_NUM_THREADS",
     "TF_CPU_ALLOCATOR_USE_BFC",
     "TF_CPU_BFC_MEM_LIMIT_IN_MB",
@@ -38,8 +40,10 @@ def _known(kind: str, names: Callable[[], Iterable[str]]) -> AfterValidator:
 
 def gpu_request(value: Any) -> Any:
     text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-    if isinstance(text, str) and re.fullmatch(r"auto|cpu|\d{1,3}|(GPU|MIG)-[0-9A-Za-z/-]+", text):
+    if isinstance(text, str) and re.fullmatch(r"auto|cpu|\d{1,3}|GPU-[0-9A-Fa-f-]+", text):
         return text
+    if isinstance(text, str) and text.startswith("MIG"):
+        raise ValueError("parts of a GPU (MIG) cannot be chosen; name the whole GPU")
     raise ValueError(f"{value!r} is no GPU; write auto, cpu, an index such as 0, or a UUID")
 
 
@@ -57,7 +61,7 @@ Weights = Annotated[StrictStr, _known("weights", lambda: contract.WEIGHTS)]
 Measure = Annotated[StrictStr, _known("measure", lambda: contract.MEASURES)]
 BatchSize = Annotated[StrictInt, Field(gt=0, le=1_000_000)]
 Gpu = Annotated[str, BeforeValidator(gpu_request)]
-Size = Annotated[int, BeforeValidator(parse_size)]
+Size = Annotated[int, BeforeValidator(parse_size), Field(ge=LEAST_MEMORY, lt=2**62)]
 Duration = Annotated[float, BeforeValidator(parse_duration)]
 EnvName = Annotated[StrictStr, _known("variable", lambda: ALLOWED_ENV)]
 
@@ -69,7 +73,15 @@ def _text(value: Any) -> Any:
     return str(value) if isinstance(value, (int, float)) else value
 
 
-EnvValue = Annotated[StrictStr, BeforeValidator(_text), Field(max_length=1000)]
+def _plain_value(value: str) -> str:
+    if "/" in value or not value.isprintable():
+        raise ValueError(f"{value!r} holds a path or an unprintable character")
+    return value
+
+
+EnvValue = Annotated[
+    StrictStr, BeforeValidator(_text), Field(max_length=1000), AfterValidator(_plain_value)
+]
 
 
 class Choice(Frozen):

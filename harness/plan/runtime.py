@@ -26,6 +26,8 @@ from harness.runtimes.engine import connect
 
 NAMES = ("auto", "docker", "local")
 
+_HAS_ALL = "an engine answers and has what the cases need"
+
 
 @dataclass(frozen=True)
 class Need:
@@ -35,7 +37,7 @@ class Need:
     image: str
     device: Device
     asked_for_image: bool
-    memory_limit: bool
+    memory_limit: int | None
 
 
 @dataclass(frozen=True)
@@ -48,19 +50,20 @@ class Chosen:
 
 
 def choose_runtime(
-    request: str, needs: Iterable[Need], on_progress: Callable[[str], None]
+    request: str, needs: Iterable[Need], on_progress: Callable[[str], None], scratch: Path
 ) -> Chosen:
     """Docker where everything it needs is to be had, else this environment, for ``auto``.
 
-    Raises MachineError (or what the runtime asked for raises) where there is none.
+    `scratch` is a folder that the engine can see, for a container that does nothing. Raises
+    MachineError (or what the runtime asked for raises) where there is none.
     """
     needs = list(needs)
     if request == "docker":
-        return _docker(needs, "asked for", on_progress)
+        return _docker(needs, "asked for", on_progress, scratch)
     if request == "local":
         return _local(needs, "asked for")
     try:
-        return _docker(needs, "an engine answers and has what the cases need", on_progress)
+        return _docker(needs, _HAS_ALL, on_progress, scratch)
     except (NoEngineError, NoImageError, NoGpuSupportError) as error:
         why = error
     try:
@@ -72,32 +75,36 @@ def choose_runtime(
         ) from error
 
 
-def _docker(needs: list[Need], reason: str, on_progress: Callable[[str], None]) -> Chosen:
+def _docker(
+    needs: list[Need], reason: str, on_progress: Callable[[str], None], scratch: Path
+) -> Chosen:
     runtime = DockerRuntime(connect())
+    if any(need.device.kind == "gpu" for need in needs):
+        runtime.require_gpu_support()  # before some gigabytes are pulled in vain
     catalog = images()
     here = {
         name: ensure(runtime.engine, name, catalog[name], on_progress)
         for name in dict.fromkeys(need.image for need in needs)
     }
     left_out: list[str] = []
-    for image, device in dict.fromkeys((need.image, need.device) for need in needs):
-        left_out += _rehearse(runtime, here[image].id, device)
+    for need in needs:
+        left_out += _rehearse(runtime, here[need.image].id, need, scratch)
     told = "".join(f"; without {what}" for what in dict.fromkeys(left_out))
     return Chosen(runtime, reason + told, here)
 
 
-def _rehearse(runtime: DockerRuntime, image: str, device: Device) -> list[str]:
-    with tempfile.TemporaryDirectory(prefix="harness-") as out:
+def _rehearse(runtime: DockerRuntime, image: str, need: Need, scratch: Path) -> list[str]:
+    with tempfile.TemporaryDirectory(prefix=".rehearsal-", dir=scratch) as out:
         return runtime.rehearse(
             LaunchSpec(
                 workload=workload_folder(),
                 out=Path(out),
                 data=None,
                 weights=None,
-                device=device,
+                device=need.device,
                 image=image,
                 env={},
-                memory_limit=None,
+                memory_limit=need.memory_limit,
                 labels={"harness.run": "rehearsal"},
             )
         )
@@ -110,7 +117,7 @@ def _local(needs: list[Need], reason: str) -> Chosen:
                 f"the matrix names the image {need.image}, and the runtime local has no images",
                 "leave the image out, or use --runtime docker",
             )
-        if need.memory_limit:
+        if need.memory_limit is not None:
             raise InputError(
                 "the matrix limits memory, and the runtime local cannot",
                 "leave memory_limit out, or use --runtime docker",

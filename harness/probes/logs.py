@@ -34,6 +34,7 @@ class Rule:
     needle: bytes
     pattern: re.Pattern[str]
     source: str
+    echo: bool = False
 
 
 _SIZE = r"(?P<size>\d+(?:[.,]\d+)?\s?(?:[KMGT]i?)?B)"
@@ -67,12 +68,13 @@ RULES = (
         b"OOM when allocating tensor",
         re.compile(r"OOM when allocating tensor with shape.*by allocator (?P<allocator>\S+)"),
         "TensorFlow op_kernel.cc and the Python error of the same text",
+        echo=True,
     ),
     Rule(
         "python-memory-error",
         MemoryKind.HOST,
         b"MemoryError",
-        re.compile(r"^(?:numpy\.\S*)?_?(?:Array)?MemoryError\b"),
+        re.compile(r"^(?:numpy\.\S*)?_?(?:Array)?MemoryError(?::|$)"),
         "CPython and numpy: the host refused an allocation",
     ),
     Rule(
@@ -159,4 +161,4 @@ def _memory_event(rule: Rule, match: re.Match[str], text: str) -> MemoryEvent:
         size = parse_size(groups["size"])
     allocator = groups.get("allocator")
     kind = MemoryKind.HOST if allocator in HOST_ALLOCATORS else rule.kind
-    return MemoryEvent(kind, rule.id, text[:1000], allocator, size)
+    return MemoryEvent(kind, rule.id, text[:1000], allocator, size, rule.echo)

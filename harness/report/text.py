@@ -39,11 +39,14 @@ def _render(run: Run, style: str, heading: str) -> str:
     parts = [
         heading.format(f"This machine: {run.info.machine}"),
         grid(_hardware(run.info.fingerprint), headers=["part", "what it is"]),
-        heading.format(f"\nTotal execution time in seconds{_over(run.info.cases)}"),
+        "",
+        heading.format(f"Total execution time in seconds{_over(run.info.cases)}"),
         _study(execution, grid),
-        heading.format("\nTotal inference time in seconds (model loading + prediction)"),
+        "",
+        heading.format("Total inference time in seconds (model loading + prediction)"),
         _study(inference, grid),
-        heading.format("\nDetails"),
+        "",
+        heading.format("Details"),
         _details(records, grid),
         *_notes(run, records),
     ]
@@ -81,9 +84,9 @@ def _shown(cell: Cell | None) -> str:
     if not cell.measured:
         return NOT_RUN
     failed = ", ".join(dict.fromkeys(status.value for status in cell.failed))
-    if cell.value is None:
-        return failed
     mark = SYNTHETIC if cell.synthetic else ""
+    if cell.value is None:
+        return failed + mark
     about = PREDICTED if cell.predicted else ""
     return f"{about}{cell.value:.1f}{mark}" + (
         f" ({len(cell.failed)} x {failed})" if failed else ""
@@ -96,7 +99,7 @@ _PLACE = ["device", "in"]
 
 def _details(records: list[Record], grid: Grid) -> str:
     """One row a record; where all ran in the same place, that is said once below."""
-    places = {_place(record) for record in records}
+    places = {_place(record) for record in records if record.device.kind is not None}
     if len(places) != 1:
         rows = [[*_detail(record), *_place(record)] for record in records]
         return grid(rows, headers=_DETAILS + _PLACE)
@@ -107,7 +110,7 @@ def _details(records: list[Record], grid: Grid) -> str:
 
 def _place(record: Record) -> tuple[str, str]:
     inside = record.image.reference or f"the {record.runtime} environment, not a pinned image"
-    return record.device.name or record.device.kind, inside
+    return record.device.name or record.device.kind or "an unknown device", inside
 
 
 def _detail(record: Record) -> list[str]:
@@ -137,8 +140,11 @@ def _notes(run: Run, records: list[Record]) -> list[str]:
         for record in records
         if record.reason
     ]
-    if any(record.dataset.synthetic for record in records):
-        notes.append(f"{SYNTHETIC} measured on synthetic images, not on the dataset that is named")
+    synthetic = [record for record in records if record.dataset.synthetic]
+    if synthetic:
+        stood_in = any(record.case.dataset != record.dataset.name for record in synthetic)
+        more = ", which stood in for the dataset that is named" if stood_in else ""
+        notes.append(f"{SYNTHETIC} measured on synthetic images{more}")
     for record in records:
         if record.same_as is not None:
             notes.append(f"{record.case_id} is the same measurement as {record.same_as}")

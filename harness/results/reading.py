@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,7 +34,7 @@ def find_run(name: str, results: Path) -> Path:
             raise InputError(f"there is no run in {results} yet", "start one: make bench")
         return runs[-1]
     for path in (results / name, Path(name)):
-        if (path / RUN_FILE).is_file():
+        if os.path.isfile(path / RUN_FILE):  # noqa: PTH113 - never raises
             return path
     there = (
         f"the last ones: {', '.join(path.name for path in runs[-3:])}" if runs else "it is empty"
@@ -59,7 +60,10 @@ def _parse_info(path: Path) -> RunInfo:
 def _records(path: Path) -> list[Record]:
     if not path.exists():
         return []
-    lines = path.read_bytes().split(b"\n")
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
     records = []
     for number, line in enumerate(lines[:-1], 1):  # what follows the last newline is a torn write
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import hashlib
 import os
@@ -15,7 +14,7 @@ from pathlib import Path
 from harness.errors import InputError, MachineError
 from harness.host.fingerprint import Fingerprint
 from harness.model import SCHEMA_VERSION, Case, Frozen, Record
-from harness.results.files import append_line, write_atomic
+from harness.results.files import append_line, told_clearly, write_atomic
 
 RUN_FILE = "run.json"
 JOURNAL = "records.jsonl"
@@ -48,6 +47,12 @@ class RunInfo(Frozen):
 def now() -> str:
     """This moment in UTC, as records carry it."""
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+
+
+def impersonal(text: str) -> str:
+    """`text` without the caller's home folder, for what is written into results."""
+    home = str(Path.home())
+    return text.replace(home, "~") if len(home) > 1 else text
 
 
 def sha256(text: str) -> str:
@@ -101,18 +106,23 @@ class RunFolder:
     def attempt_folder(self, case_id: str, repeat: int, attempt: int) -> Path:
         """A new, empty folder for one attempt."""
         path = self.path / "cases" / case_id / f"r{repeat}" / f"a{attempt}"
-        path.mkdir(parents=True)
+        with told_clearly(path):
+            path.mkdir(parents=True)
         return path
 
 
 def is_alive(path: Path) -> bool:
-    """Whether a harness holds the run folder `path` now."""
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+    """Whether a harness holds the run folder `path` now; where nobody can tell, it may."""
+    try:
         handle = os.open(path, os.O_RDONLY)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        finally:
-            os.close(handle)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
     return False

@@ -12,7 +12,7 @@ from harness.analysis.identity import software_key
 from harness.analysis.prediction import predict_inference, predict_training
 from harness.judge import Seen, judge
 from harness.model import Device, Exit, Memory, PlannedCase, Record, Status, Timing
-from harness.results.run import now
+from harness.results.run import impersonal, now
 from harness.runner.watch import Watch
 from harness.workload import contract
 
@@ -57,6 +57,7 @@ def make_record(
             timing=figures,
             missing=tuple(phase for phase in contract.PHASES if phase not in figures),
             memory_events=tuple(watch.memory_events),
+            pressure_events=watch.pressure_events,
             last_line=watch.last_line,
             memory_limit=planned.memory_limit,
             killed_as=ending.killed_as,
@@ -72,11 +73,11 @@ def make_record(
         repeat=place.repeat,
         attempt=place.attempt,
         status=status,
-        reason=reason,
+        reason=impersonal(reason),
         case=planned.case,
         image=planned.image,
         dataset=planned.dataset,
-        device=_device(planned.device, figures),
+        device=_device(planned.device, figures, watch.device),
         timing=_timing(_of_the_device(planned.device, figures)),
         memory=_memory(figures, watch),
         exit=ending.exit,
@@ -110,13 +111,13 @@ def _of_the_device(asked: Device, figures: Figures) -> Figures:
     }
 
 
-def _device(asked: Device, figures: Figures) -> Device:
-    """The device that really ran. Only a GPU that was asked for has a UUID that is known."""
-    for content in figures.values():
-        ran = content.get("device") or {}
-        uuid = asked.uuid if ran.get("kind") == "gpu" else None
-        return Device(kind=str(ran.get("kind")), name=ran.get("name"), uuid=uuid)
-    return asked
+def _device(asked: Device, figures: Figures, told: Mapping[str, Any] | None) -> Device:
+    """The device that really ran, as the workload said; what nobody said is not known."""
+    ran = next((content["device"] for content in figures.values() if "device" in content), told)
+    if ran is None:
+        return Device(kind=None)
+    uuid = asked.uuid if ran.get("kind") == "gpu" else None
+    return Device(kind=ran.get("kind"), name=ran.get("name"), uuid=uuid)
 
 
 def _timing(figures: Figures) -> Timing:
@@ -134,16 +135,21 @@ def _timing(figures: Figures) -> Timing:
         checkpoint_s=training.get("checkpoint_s"),
         startup_s=train.get("startup_s"),
         first_step_s=train.get("first_step_s"),
-        images_per_s=train.get("images_per_s") or None,  # 0.0: no block stands behind it
+        images_per_s=train.get("images_per_s"),
         total_inference_s=inference.get("total_inference_s"),
         model_load_s=infer.get("model_load_s"),
         predict_s=inference.get("predict_s"),
         predicted=tuple(name for p in predictions for name in p.values),
         intervals={name: pair for p in predictions for name, pair in p.intervals.items()},
-        blocks={name: len(measured) for name, measured in blocks.items()},
+        blocks={name: _long_ones(measured) for name, measured in blocks.items()},
         steady=(train.get("heating") or {}).get("steady"),
         weak=tuple(name for p in predictions for name in p.weak),
     )
+
+
+def _long_ones(blocks: list[dict[str, Any]]) -> int:
+    """How many blocks were long enough to stand for something."""
+    return sum(block["seconds"] >= contract.MIN_BLOCK_S for block in blocks)
 
 
 def _memory(figures: Figures, watch: Watch) -> Memory:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from harness.errors import InfraError
 from harness.model import MemoryEvent, MemoryEventSeen, OnEvent, PhaseStarted, Progress
 from harness.probes.logs import LogWatcher, WorkloadEvent
+from harness.results.files import told_clearly
 from harness.results.run import now
 from harness.runtimes.base import Chunk
 
@@ -25,14 +26,21 @@ class Watch:
 
     def __init__(self, case_id: str, log: Path, on_event: OnEvent) -> None:
         self.memory_events: list[MemoryEvent] = []
-        self.pressure_events = 0
+        self.device: dict[str, Any] | None = None
+        self._failures = 0
         self.last_line = ""
         self.started_at = now()
         self._case_id = case_id
         self._on_event = on_event
-        self._log: BinaryIO = log.open("wb")
+        with told_clearly(log):
+            self._log = log.open("wb", buffering=0)
         self._left = MAX_LOG
         self._watchers: dict[int, LogWatcher] = {}
+
+    @property
+    def pressure_events(self) -> int:
+        """How often an allocator ran short; what is only told again is not counted again."""
+        return max(self._failures, int(bool(self.memory_events)))
 
     def feed(self, chunk: Chunk) -> None:
         stream, data = chunk
@@ -45,7 +53,8 @@ class Watch:
             for event in watcher.close():
                 self._take(event)
             self.last_line = watcher.last_line or self.last_line
-        self._log.close()
+        with contextlib.suppress(OSError):
+            self._log.close()
 
     def _keep(self, data: bytes) -> None:
         if self._left <= 0:
@@ -55,7 +64,6 @@ class Watch:
             self._left -= len(data)
             if self._left <= 0:
                 self._log.write(b"\n[the harness keeps no more of this output]\n")
-            self._log.flush()
         except OSError as error:
             raise InfraError(f"the log could not be written: {error.strerror}") from error
 
@@ -63,14 +71,15 @@ class Watch:
         if isinstance(event, MemoryEvent):
             self._remember(event)
             self._on_event(MemoryEventSeen(self._case_id, event))
+        elif event.data["event"] == "device":
+            self.device = event.data
         else:
             progress = _progress(self._case_id, event.data)
             if progress is not None:
                 self._on_event(progress)
 
     def _remember(self, event: MemoryEvent) -> None:
-        if event.requested_bytes is not None:
-            self.pressure_events += 1
+        self._failures += not event.echo
         if len(self.memory_events) < MAX_EVENTS:
             self.memory_events.append(event)
 

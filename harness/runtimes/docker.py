@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from docker.errors import APIError, DockerException, NotFound
+from docker.errors import NotFound
 from docker.models.containers import Container
 from docker.utils.socket import frames_iter
-from requests.exceptions import RequestException
 
 from harness.errors import InfraError, MachineError, NoGpuSupportError
 from harness.model import Exit, LaunchSpec
 from harness.runtimes.base import STDERR, STDOUT, Chunk
 from harness.runtimes.docker_options import Terms, options
-from harness.runtimes.engine import Engine
+from harness.runtimes.engine import ENGINE_ERRORS, Engine, explain
 
-ENGINE_ERRORS = (DockerException, RequestException, OSError)
+TOOLKIT = ("nvidia-container-runtime-hook", "nvidia-container-runtime", "nvidia-ctk")
+HOW_TO_GIVE_A_GPU = (
+    "install NVIDIA's container toolkit and restart Docker, "
+    "or measure in this environment with --runtime local"
+)
 ENDED = ("exited", "dead", "removing")
+SETTLING_S = 1.0
+"""How long an engine may take to say that a container whose output has ended is over."""
 
 
 class DockerRuntime:
@@ -48,10 +53,18 @@ class DockerRuntime:
         except ENGINE_ERRORS as error:
             attempt.remove()
             raise InfraError(f"the container could not be started: {explain(error)}") from error
-        except BaseException:
-            attempt.remove()
-            raise
         return attempt
+
+    def require_gpu_support(self) -> None:
+        """Raise NoGpuSupportError where nothing of NVIDIA's toolkit can be seen.
+
+        Only a glance, before an image is fetched; `rehearse` is what proves it.
+        """
+        if "nvidia" not in self.engine.runtimes and not any(map(shutil.which, TOOLKIT)):
+            raise NoGpuSupportError(
+                "the engine cannot give a container a GPU: NVIDIA's container toolkit is not here",
+                HOW_TO_GIVE_A_GPU,
+            )
 
     def rehearse(self, spec: LaunchSpec) -> list[str]:
         """Start `spec` with a command that does nothing, to find refusals before the first case.
@@ -88,8 +101,7 @@ def _refusal(spec: LaunchSpec, error: Exception) -> MachineError:
     if spec.device.kind == "gpu":
         return NoGpuSupportError(
             f"the engine cannot give a container the GPU {spec.device.name}: {explain(error)}",
-            "install NVIDIA's container toolkit and restart Docker, "
-            "or measure in this environment with --runtime local",
+            HOW_TO_GIVE_A_GPU,
         )
     return MachineError(f"the engine refuses to start a case: {explain(error)}")
 
@@ -115,9 +127,17 @@ class DockerAttempt:
     def chunks(self) -> Iterator[Chunk]:
         """Raw frames; where the stream ends early (engine restart), the log gives the rest."""
         yield from self._frames()
-        if self.running():
+        if self._still_running():
             yield from self._rest(STDOUT)
             yield from self._rest(STDERR)
+
+    def _still_running(self) -> bool:
+        deadline = time.monotonic() + SETTLING_S
+        while self.running():
+            if time.monotonic() > deadline:
+                return True
+            time.sleep(0.02)
+        return False
 
     def _frames(self) -> Iterator[Chunk]:
         try:
@@ -128,7 +148,10 @@ class DockerAttempt:
             return  # closed by remove(), or cut off: running() tells which
 
     def _rest(self, stream: int) -> Iterator[Chunk]:
-        """What the log holds beyond the bytes seen. Attaching again would lose its first frames."""
+        """What the log holds beyond the bytes seen. Attaching again would lose its first frames.
+
+        The engine keeps a bounded log: where its beginning is gone already, the gap is told.
+        """
         ended = False
         while not ended:
             ended = not self.running()
@@ -141,6 +164,11 @@ class DockerAttempt:
                     self._seen[stream] += len(new)
                     if new:
                         yield stream, new
+        if known:
+            yield (
+                stream,
+                b"\n[the stream broke off and the engine's log is cut: output is missing]\n",
+            )
 
     def running(self) -> bool:
         return str(self._state()["Status"]) not in ENDED
@@ -165,7 +193,7 @@ class DockerAttempt:
         try:
             events = self._api.events(
                 since=int(self.created) - 1,
-                until=int(time.time()) + 1,
+                until=cast(Any, f"{time.time():.3f}"),  # not later, or the engine waits for it
                 filters={"container": self._id, "event": "oom"},
                 decode=True,
             )
@@ -188,31 +216,3 @@ class DockerAttempt:
         except ENGINE_ERRORS as error:
             raise InfraError(f"the engine lost the container: {explain(error)}") from error
         return state
-
-
-def explain(error: Exception) -> str:
-    """The engine's own words in one line."""
-    text = error.explanation if isinstance(error, APIError) and error.explanation else str(error)
-    if isinstance(text, bytes):
-        text = text.decode("utf-8", "replace")
-    return " ".join(str(text).split()) or type(error).__name__
-
-
-def remove_leftovers(engine: Engine, alive: Callable[[Path], bool]) -> list[str]:
-    """Remove our containers whose run `alive` denies; returns what they were.
-
-    A container says in its labels which run folder it belongs to; one without belongs to none.
-    """
-    removed = []
-    try:
-        ours = engine.client.containers.list(all=True, filters={"label": "harness.run"})
-        for container in ours:
-            folder = container.labels.get("harness.folder")
-            if folder is not None and alive(Path(folder)):
-                continue
-            container.remove(force=True, v=True)
-            case = container.labels.get("harness.case", container.labels["harness.run"])
-            removed.append(f"{container.short_id} ({case})")
-    except ENGINE_ERRORS as error:
-        raise MachineError(f"the engine failed while cleaning: {explain(error)}") from error
-    return removed

@@ -8,9 +8,19 @@ from typing import Any
 
 import docker
 from docker.context import ContextAPI
-from docker.errors import DockerException
+from docker.errors import APIError, DockerException
+from requests.exceptions import RequestException
+from urllib3.exceptions import HTTPError
 
 from harness.errors import InputError, MachineError, NoEngineError
+
+ENGINE_ERRORS: tuple[type[Exception], ...] = (
+    DockerException,
+    RequestException,
+    HTTPError,
+    OSError,
+)
+"""All that a call to the engine may raise; its streams raise urllib3's own errors."""
 
 DEFAULT_SOCKET = "unix:///var/run/docker.sock"
 TIMEOUT_S = 60
@@ -28,7 +38,6 @@ class Engine:
     rootless: bool
     remaps_users: bool
     runtimes: tuple[str, ...]
-    root_folder: str
 
 
 def connect() -> Engine:
@@ -40,7 +49,7 @@ def connect() -> Engine:
     try:
         client = docker.DockerClient(base_url=url, version="auto", timeout=TIMEOUT_S)
         info: dict[str, Any] = client.info()
-    except (DockerException, OSError) as error:
+    except ENGINE_ERRORS as error:
         raise NoEngineError(_why(url, error), HOW_TO_START) from error
     options = info.get("SecurityOptions") or []
     return Engine(
@@ -50,7 +59,6 @@ def connect() -> Engine:
         rootless=any(option.startswith("name=rootless") for option in options),
         remaps_users=any(option.startswith("name=userns") for option in options),
         runtimes=tuple(info.get("Runtimes") or ()),
-        root_folder=str(info.get("DockerRootDir") or "/"),
     )
 
 
@@ -73,3 +81,11 @@ def _why(url: str, error: Exception) -> str:
     if "Permission denied" in text:
         return f"this user may not use the Docker engine at {url} (is it in the group docker?)"
     return f"no Docker engine answers at {url}"
+
+
+def explain(error: Exception) -> str:
+    """The engine's own words in one line."""
+    text = error.explanation if isinstance(error, APIError) and error.explanation else str(error)
+    if isinstance(text, bytes):
+        text = text.decode("utf-8", "replace")
+    return " ".join(str(text).split()) or type(error).__name__

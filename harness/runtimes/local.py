@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import shutil
 import signal
+import site
 import subprocess
 import sys
 import tempfile
@@ -37,7 +39,10 @@ class LocalRuntime:
     name = "local"
 
     def start(self, spec: LaunchSpec) -> LocalAttempt:
-        scratch = tempfile.mkdtemp(prefix="harness-")
+        try:
+            scratch = tempfile.mkdtemp(prefix="harness-")
+        except OSError as error:
+            raise InfraError(f"no temporary folder can be made: {error}") from error
         shown = environment(spec.device, scratch)
         if spec.device.uuid is not None:
             shown["CUDA_VISIBLE_DEVICES"] = spec.device.uuid
@@ -53,7 +58,7 @@ class LocalRuntime:
             process = subprocess.Popen(
                 line,
                 cwd=scratch,
-                env={**passed, **shown, **spec.env},
+                env={**passed, "PYTHONUSERBASE": site.getuserbase(), **shown, **spec.env},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -73,7 +78,7 @@ class LocalAttempt:
 
     def chunks(self) -> Iterator[Chunk]:
         assert self.process.stdout is not None
-        with contextlib.suppress(ValueError, OSError):  # closed by remove()
+        with self.process.stdout:
             while data := os.read(self.process.stdout.fileno(), 65536):
                 yield STDERR, data
 
@@ -93,8 +98,6 @@ class LocalAttempt:
         return Exit(code=code if code >= 0 else 128 - code)
 
     def remove(self) -> None:
-        import shutil
-
         self._signal(signal.SIGKILL)
         self.process.wait()
         shutil.rmtree(self.scratch, ignore_errors=True)

@@ -53,8 +53,17 @@ class Predictor(Stepper, Protocol):
 class Backend(Protocol):
     """One framework."""
 
-    def prepare(self, spec: Spec) -> None:
-        """Choose device, precision and seed; before anything else touches the framework."""
+    def prepare(self, spec: Spec) -> Mapping[str, str]:
+        """Choose device, precision and seed; before anything else touches the framework.
+
+        Computes something small, so that the device is up before anything is timed.
+
+        Returns:
+            ``kind`` and ``name`` of the device that computed it.
+
+        Raises:
+            RuntimeError: a GPU is asked for and none is visible.
+        """
 
     def trainer(
         self, model: Model, arrays: Arrays, batch_size: int, seed: int, jit: bool

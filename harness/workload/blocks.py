@@ -9,12 +9,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Callable, Dict, List, Tuple
+from typing import Any, Callable, Dict, List, Optional
 
 from .backend import Stepper
+from .contract import MIN_BLOCK_S
 
-MIN_BLOCK_S = 1.0
-"""A block shorter than this says too little (DESIGN: measuring rules)."""
 TARGET_BLOCK_S = 1.25
 """What block lengths aim at: the minimum, with room for a device that becomes faster."""
 FIRST_BLOCK_STEPS = 4
@@ -146,12 +145,14 @@ def run_ends(stepper: Stepper, epoch: int, clock: Clock) -> Pass:
     return result
 
 
-def rate(blocks: List[Block]) -> float:
-    """Images per second over all `blocks` together; 0.0 where there is none."""
-    images, seconds = totals(blocks)
-    return images / seconds if seconds > 0 else 0.0
+def long_ones(blocks: List[Block]) -> List[Block]:
+    """The blocks that are long enough to stand for something."""
+    return [block for block in blocks if block.seconds >= MIN_BLOCK_S]
 
 
-def totals(blocks: List[Block]) -> Tuple[int, float]:
-    """Images and seconds of all `blocks` together."""
-    return sum(block.images for block in blocks), sum(block.seconds for block in blocks)
+def rate(blocks: List[Block]) -> Optional[float]:
+    """Images per second over all blocks that are long enough; None where there is none."""
+    chosen = long_ones(blocks)
+    if not chosen:
+        return None
+    return sum(block.images for block in chosen) / sum(block.seconds for block in chosen)

@@ -29,6 +29,9 @@ MODEL_FILE = "model.keras"
 EXIT_BAD_SPEC = 2
 """Exit code of a workload that refuses its spec or its arguments; nothing has been started."""
 
+MIN_BLOCK_S = 1.0
+"""A block of steps shorter than this says too little to be counted."""
+
 IMAGE_SIDE = 32
 CHANNELS = 3
 CLASSES = 10

@@ -21,7 +21,7 @@ def run(spec: Spec, folders: Folders) -> None:
     """Leaves ``timing-infer.json`` in the out folder."""
     started = machine.process_start()
     backend = backends.load(spec.framework)
-    backend.prepare(spec)
+    output.emit({"event": "device", **backend.prepare(spec)})
     images, labels = data.load(spec.dataset, spec.dataset.test, folders.data)
     startup_s = clock() - started
 

@@ -71,9 +71,10 @@ class Sample:
 
 def precise(sample: List[Block]) -> bool:
     """Whether the blocks agree well enough to stop before the budget is spent."""
-    if len(sample) < MIN_BLOCKS:
+    chosen = blocks.long_ones(sample)
+    if len(chosen) < MIN_BLOCKS:
         return False
-    rates = [block.seconds / block.steps for block in sample]
+    rates = [block.seconds / block.steps for block in chosen]
     half = T_QUANTILE * stdev(rates) / math.sqrt(len(rates))
     return half <= CLOSE * mean(rates)
 

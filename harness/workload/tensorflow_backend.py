@@ -154,8 +154,10 @@ class _Predictor(_Stepper):
 class TensorFlow:
     """The backend; its methods are told in `backend.Backend`."""
 
-    def prepare(self, spec: Spec) -> None:
+    def prepare(self, spec: Spec) -> Mapping[str, str]:
         gpus = tf.config.list_physical_devices("GPU") if spec.device == "gpu" else []
+        if spec.device == "gpu" and not gpus:
+            raise RuntimeError("a GPU is asked for, and TensorFlow sees none: nothing is measured")
         tf.config.set_visible_devices(gpus[:1], "GPU")
         # Under the mixed policies TF32 stays as TensorFlow has it by default, which is on.
         tf.config.experimental.enable_tensor_float_32_execution(spec.precision != "float32")
@@ -165,6 +167,10 @@ class TensorFlow:
         mixed = spec.precision.startswith("mixed_")
         keras.mixed_precision.set_global_policy(spec.precision if mixed else "float32")
         keras.utils.set_random_seed(spec.seed)
+        ones = tf.ones((2, 2))
+        product = tf.linalg.matmul(ones, ones)
+        product.numpy()
+        return _device_of(product)
 
     def trainer(
         self, model: Model, arrays: Arrays, batch_size: int, seed: int, jit: bool
@@ -178,10 +184,7 @@ class TensorFlow:
         return _Predictor(_Feed((images,), batch_size), model, jit)
 
     def device(self, model: Model) -> Mapping[str, str]:
-        if "GPU" not in _last_bias(model).device.upper():
-            return {"kind": "cpu", "name": cpu_name()}
-        details = tf.config.experimental.get_device_details(_visible_gpus()[0])
-        return {"kind": "gpu", "name": details.get("device_name", "unknown")}
+        return _device_of(_last_bias(model))
 
     def peak_device_bytes(self) -> Optional[int]:
         if not _visible_gpus():
@@ -226,6 +229,13 @@ def _without_autotune() -> Any:
     else:  # before TensorFlow 2.6
         options.experimental_optimization.autotune = False
     return options
+
+
+def _device_of(tensor: Any) -> Mapping[str, str]:
+    if "GPU" not in tensor.device.upper():
+        return {"kind": "cpu", "name": cpu_name()}
+    details = tf.config.experimental.get_device_details(_visible_gpus()[0])
+    return {"kind": "gpu", "name": details.get("device_name", "unknown")}
 
 
 def _visible_gpus() -> Any:

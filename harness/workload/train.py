@@ -148,7 +148,7 @@ def run(spec: Spec, folders: Folders) -> None:
     """Train as the spec says; leaves the model and ``timing-train.json`` in the out folder."""
     started = machine.process_start()
     backend = backends.load(spec.framework)
-    backend.prepare(spec)
+    output.emit({"event": "device", **backend.prepare(spec)})
     training = _set_up(spec, folders, backend)
     training.trainer.sync()
     startup_s = clock() - started

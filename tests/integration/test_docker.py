@@ -14,8 +14,9 @@ import pytest
 from harness.errors import InfraError, MachineError
 from harness.model import Device, LaunchSpec
 from harness.results.run import RunFolder
-from harness.runtimes.docker import DockerAttempt, DockerRuntime, remove_leftovers
+from harness.runtimes.docker import DockerAttempt, DockerRuntime
 from harness.runtimes.engine import Engine
+from harness.runtimes.leftovers import remove_leftovers
 from tests.conftest import run_harness
 
 PROBE = Path(__file__).parent / "probe"

@@ -21,7 +21,7 @@ from harness.model import (
 )
 from harness.results.reading import find_run, read_run
 from harness.results.run import RunFolder, is_alive
-from harness.runtimes.scripted import Script
+from harness.runtimes.scripted import Script, ScriptedAttempt, ScriptedRuntime
 from tests.unit.runs import completing, failing, infer, prepared, train
 from tests.unit.test_logs import HARD, RECOVERABLE
 
@@ -173,23 +173,55 @@ def test_a_time_limit_ends_a_case_and_says_so(tmp_path: Path) -> None:
 def test_ctrl_c_ends_the_case_as_interrupted_and_keeps_what_was_measured(tmp_path: Path) -> None:
     scripts = iter([completing(), Script(steps=(b"working\n", 30.0))])
     made, runtime = prepared(ONE + "repeats: 3\n", lambda spec: next(scripts), tmp_path)
+    asked = threading.Event()
 
     def press_ctrl_c(event: Event) -> None:
         if isinstance(event, CaseStarted) and event.number == 2:
-            threading.Timer(0.3, _interrupt).start()
+            threading.Timer(0.3, asked.set).start()
 
-    outcome = run(made, press_ctrl_c)
+    outcome = run(made, press_ctrl_c, asked.is_set)
     assert outcome.interrupted
     assert not outcome.completed
     assert [record.status for record in outcome.records] == [Status.OK, Status.INTERRUPTED]
+    assert outcome.records[1].exit.killed_because == "stopped by the user"
     assert read_run(outcome.folder).records == outcome.records
+    assert read_run(outcome.folder).info.invocations[0].finished_at is not None
     assert all(attempt.removed for attempt in runtime.attempts)
 
 
-def _interrupt() -> None:
-    import _thread
+@pytest.mark.parametrize("moment", ["start", "result", "remove"])
+def test_ctrl_c_at_an_awkward_moment_loses_no_finished_case(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    asked = threading.Event()
+    place = ScriptedRuntime if moment == "start" else ScriptedAttempt
+    real = getattr(place, moment)
 
-    _thread.interrupt_main()
+    def pressed(*arguments: object) -> object:
+        done = real(*arguments)
+        asked.set()
+        return done
+
+    monkeypatch.setattr(place, moment, pressed)
+    made, runtime = prepared(ONE + "repeats: 3\n", lambda spec: completing(), tmp_path)
+    outcome = run(made, ignore, asked.is_set)
+    assert outcome.interrupted
+    (record,) = read_run(outcome.folder).records
+    assert record.status is (Status.INTERRUPTED if moment == "start" else Status.OK)
+    assert runtime.attempts[0].removed
+
+
+def test_a_full_disk_under_the_log_is_infra_and_the_container_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from harness.runner import attempt
+
+    monkeypatch.setattr(attempt, "LOG_FILE", "/dev/full")
+    made, runtime = prepared(ONE, lambda spec: completing(b"x" * 100_000 + b"\n"), tmp_path)
+    (record,) = run(made, ignore).records
+    assert record.status is Status.INFRA
+    assert record.reason == "the log could not be written: No space left on device"
+    assert runtime.attempts[0].removed
 
 
 def test_a_second_harness_on_a_run_folder_is_refused(tmp_path: Path) -> None:

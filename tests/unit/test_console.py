@@ -63,7 +63,7 @@ def test_the_live_rows_show_each_case_and_how_it_ended(
         def both(event: Event) -> None:
             seen.append(event)
             shown.on_event(event)
-            shown.refresh()
+            shown._rows.refresh()
 
         run(made, both)
     text = capsys.readouterr().err

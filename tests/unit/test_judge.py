@@ -24,6 +24,7 @@ def seen(code: int | None, timing: dict[str, Any], *events: MemoryEvent, **more:
     missing = tuple(phase for phase in ("train", "infer") if phase not in timing)
     more.setdefault("asked", Device(kind="cpu"))
     more.setdefault("exit", Exit(code=code))
+    more.setdefault("pressure_events", len(events))
     return Seen(timing=timing, missing=missing, memory_events=events, **more)
 
 
@@ -59,6 +60,11 @@ ROWS = {
         "139 (signal 11); train had finished",
     ),
     "no figures and exit 0": (seen(0, {}), Status.FAILED, "left no figures of train and infer"),
+    "the user, and the engine failed while stopping": (
+        seen(None, {}, killed_as=Status.INTERRUPTED, trouble="engine gone"),
+        Status.INTERRUPTED,
+        "by the user",
+    ),
     "the engine failed": (seen(None, {}, trouble="engine gone"), Status.INFRA, "engine gone"),
     "a GPU asked for, the CPU computed": (
         seen(0, BOTH, asked=Device(kind="gpu", name="RTX", uuid="GPU-1")),

@@ -58,6 +58,7 @@ def test_the_seed_protocol_has_a_batch_for_each_model() -> None:
 def test_several_gpus_are_an_axis_and_the_file_stands_above_the_command_line() -> None:
     text = "axes: {model: [model-a], dataset: [mnist]}\n"
     assert [case.gpu for case in expand(parse(text), ("0", "1"))] == ["0", "1"]
+    assert len({case.id for case in expand(parse(text), ("auto", "cpu", "0"))}) == 3
     fixed = parse(text + "defaults: {gpu: cpu}\n")
     assert [case.gpu for case in expand(fixed, ("0",))] == ["cpu"]
 
@@ -89,6 +90,13 @@ def test_shipped_files_are_valid(path: Path) -> None:
         ("\taxes: {}", "1:1", "cannot start any token"),
         ("axes: !!python/object:os.system {}", "1:7", "not allowed here"),
         ("axes: !local {}", "1:7", "not allowed here"),
+        ("!!python/name:os.system axes: {}", "1:1", "not allowed here"),
+        ("memory_limit: 1k", "1:1", "greater than or equal to"),
+        ("memory_limit: 99999999t", "1:1", "less than"),
+        ("env: {XLA_FLAGS: --xla_dump_to=/etc}", "1:7", "holds a path"),
+        ('env: {XLA_FLAGS: "a\\0b"}', "1:7", "unprintable"),
+        ("defaults: {gpu: MIG-12}", "1:12", "name the whole GPU"),
+        ("axes:", "1:1", "axes must be a mapping"),
         ("axes: &a {model: *a}", "1:7", "contains itself"),
         ("axes: &a [*a]", "1:7", "contains itself"),
         ("? [a, b]\n: c", "1:3", "a key must be a plain word"),
@@ -162,7 +170,7 @@ _axes = st.fixed_dictionaries(
         "precision": st.lists(st.sampled_from(["float32", "tf32"]), min_size=1, unique=True),
         "weights": st.lists(st.sampled_from(["random", "imagenet"]), min_size=1, unique=True),
         "gpu": st.lists(
-            st.sampled_from(["auto", "0", "1", "GPU-12345678-x"]), min_size=1, unique=True
+            st.sampled_from(["auto", "0", "1", "GPU-12345678-9"]), min_size=1, unique=True
         ),
     },
 )

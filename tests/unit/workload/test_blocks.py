@@ -153,4 +153,5 @@ def test_a_rest_too_short_for_a_block_joins_the_last_one() -> None:
 
 def test_rate_is_all_images_over_all_seconds() -> None:
     assert blocks.rate([Block(1, 10, 1.0), Block(3, 30, 1.0)]) == 20.0
-    assert blocks.rate([]) == 0.0
+    assert blocks.rate([]) is None
+    assert blocks.rate([Block(9, 90, 0.9), Block(1, 10, 1.0)]) == 10.0
