@@ -57,6 +57,8 @@ def memory_words(event: model.MemoryEvent) -> str:
 
 
 def where(event: model.Progress) -> str:
+    if event.sampling:
+        return f"sample, {event.done} of at most {event.total} s"
     if event.epochs is None or event.epochs < 2:
         return f"step {event.done}/{event.total}"
     return f"epoch {event.epoch}/{event.epochs}"
@@ -96,9 +98,10 @@ class Lines:
         if moment - self._last < LINE_EVERY_S:
             return
         self._last = moment
-        left = (event.total - event.done) * (moment - self._started) / max(event.done, 1)
         rate = f", {event.images_per_s:.0f} images/s" if event.images_per_s else ""
-        self.note(f"  {event.phase} {where(event)}{rate}, {human_seconds(left)} left")
+        left = (event.total - event.done) * (moment - self._started) / max(event.done, 1)
+        time_left = "" if event.sampling else f", {human_seconds(left)} left"
+        self.note(f"  {event.phase} {where(event)}{rate}{time_left}")
 
     def note(self, text: str) -> None:
         with contextlib.suppress(OSError, ValueError):  # nobody reads on: the run matters more

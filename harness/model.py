@@ -269,7 +269,10 @@ class PhaseStarted:
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a phase stands: `done` of `total` steps over all epochs."""
+    """Where a phase stands: `done` of `total` steps over all epochs.
+
+    Where only a part is measured (`sampling`): seconds, of at most so many.
+    """
 
     case_id: str
     phase: str
@@ -278,6 +281,7 @@ class Progress:
     done: int
     total: int
     images_per_s: float | None
+    sampling: bool = False
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from harness.catalog import default_image
 from harness.host import fingerprint
 from harness.host.gpus import Gpus, choose, find_gpus
-from harness.matrix import Matrix, expand
+from harness.matrix import Matrix, expand, select
 from harness.model import Case, Device, PlannedCase
 from harness.plan import Chosen, DataFolders, Resolved, choose_runtime, locate, plan
 from harness.plan.runtime import Need
@@ -52,6 +52,10 @@ def prepare(matrix: Matrix, text: str, request: Request, note: Callable[[str], N
     devices = {wish: choose(wish, gpus) for wish in dict.fromkeys(case.gpu for case in cases)}
     for wish, device in devices.items():
         note(f"measuring {device.name or 'the processor'}" + _why(wish, device, gpus))
+    cases, left_out = select(cases, matrix, devices)
+    if left_out:
+        names = ", ".join(case.id for case in left_out)
+        note(f"left out, for a GPU only (gpu_only in the matrix): {names}")
     folders = DataFolders.of(request.data_dir)
     data = {
         name: locate(name, folders, matrix.dataset_fallback)

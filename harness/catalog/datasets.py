@@ -1,4 +1,4 @@
-"""The datasets: which slices of which files, and the checksums of those files."""
+"""The datasets: which slices of which files, their checksums, and where they are published."""
 
 from __future__ import annotations
 
@@ -36,7 +36,10 @@ class FileEntry(Frozen):
 
 
 class DatasetEntry(Frozen):
-    """`folder` below the data folder; `seed` for generated data."""
+    """`folder` below the data folder; `seed` for generated data.
+
+    A file's address on one of the `mirrors` is the mirror followed by the file's name.
+    """
 
     about: str
     train: Slice
@@ -44,6 +47,7 @@ class DatasetEntry(Frozen):
     folder: str | None = None
     seed: int | None = None
     files: dict[str, FileEntry] = Field(default_factory=dict)
+    mirrors: tuple[str, ...] = ()
 
 
 @cache
@@ -55,5 +59,6 @@ def datasets() -> dict[str, DatasetEntry]:
         bare = DatasetEntry(**entry)
         needed = dict.fromkeys(bare.train.files + bare.test.files)
         files = {file: FileEntry(**data["files"][bare.folder][file]) for file in needed}
-        found[name] = bare.model_copy(update={"files": files})
+        mirrors = tuple(data["mirrors"][bare.folder]) if files else ()
+        found[name] = bare.model_copy(update={"files": files, "mirrors": mirrors})
     return found

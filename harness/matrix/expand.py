@@ -33,6 +33,7 @@ def expand(matrix: Matrix, gpu: tuple[str, ...] = ("auto",)) -> list[Case]:
         for combination in itertools.product(*axes.values())
     ]
     _refuse_doubles(cases)
+    _refuse_strangers(cases, matrix)
     return cases
 
 
@@ -70,6 +71,18 @@ def _case(choice: dict[str, Any], matrix: Matrix) -> Case:
         overrides=overrides,
         gpu=choice["gpu"],
     )
+
+
+def _refuse_strangers(cases: list[Case], matrix: Matrix) -> None:
+    """A `gpu_only` value that no case has would silently do nothing."""
+    for name, values in matrix.gpu_only:
+        there = {getattr(case, name) for case in cases}
+        for value in values or ():
+            if value not in there:
+                raise InputError(
+                    f"gpu_only names {name} {value}, which no case of the matrix has",
+                    f"add it to axes: {name}, or take it out of gpu_only",
+                )
 
 
 def _refuse_doubles(cases: list[Case]) -> None:

@@ -13,7 +13,7 @@ from harness.matrix.names import suggestion
 from harness.matrix.schema import Axes, Choice, Matrix
 
 MAX_BYTES = 1_000_000
-_SECTIONS: dict[str, type[BaseModel]] = {"axes": Axes, "defaults": Choice}
+_SECTIONS: dict[str, type[BaseModel]] = {"axes": Axes, "defaults": Choice, "gpu_only": Axes}
 
 
 def load(path: Path) -> tuple[Matrix, str]:

@@ -126,10 +126,15 @@ class Axes(Frozen):
 
 
 class Matrix(Frozen):
-    """A whole matrix file."""
+    """A whole matrix file.
+
+    A case with one of the values of every axis under `gpu_only` is left out where it would be
+    measured on the processor.
+    """
 
     axes: Axes = Axes()
     defaults: Choice = Choice()
+    gpu_only: Axes = Axes()
     repeats: Annotated[StrictInt, Field(ge=1, le=1000)] = 1
     dataset_fallback: Annotated[StrictStr, _known("fallback", lambda: ("synthetic",))] | None = None
     env: dict[EnvName, EnvValue] = Field(default_factory=dict)

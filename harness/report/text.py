@@ -10,11 +10,10 @@ from tabulate import tabulate
 from harness.analysis.summary import Cell, Table, study_table
 from harness.host.fingerprint import Fingerprint
 from harness.model import Case, Record
+from harness.report.baselines import PREDICTED, SYNTHETIC, published
 from harness.results.reading import Run
 from harness.units import human_bytes
 
-SYNTHETIC = "*"
-PREDICTED = "≈"
 NO_CASE, NOT_RUN = "", "not run"
 
 Grid = Callable[..., str]
@@ -45,6 +44,7 @@ def _render(run: Run, style: str, heading: str) -> str:
         "",
         heading.format("Total inference time in seconds (model loading + prediction)"),
         _study(inference, grid),
+        *published(records, grid, heading),
         "",
         heading.format("Details"),
         _details(records, grid),

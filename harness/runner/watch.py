@@ -99,5 +99,6 @@ def _progress(case_id: str, data: Mapping[str, Any]) -> PhaseStarted | Progress 
                 done=(epoch - 1) * steps + int(data["step"]),
                 total=epochs * steps,
                 images_per_s=float(data["images_per_s"]),
+                sampling=bool(data.get("sampling", False)),
             )
     return None

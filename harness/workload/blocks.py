@@ -16,7 +16,7 @@ from .contract import MIN_BLOCK_S
 
 TARGET_BLOCK_S = 1.25
 """What block lengths aim at: the minimum, with room for a device that becomes faster."""
-FIRST_BLOCK_STEPS = 4
+FIRST_BLOCK_STEPS = 1
 MAX_GROWTH = 10
 
 Clock = Callable[[], float]
@@ -69,10 +69,14 @@ class Pace:
         return remaining if remaining < 2 * self._steps else self._steps
 
     def learn(self, block: Block) -> None:
-        """Choose the following blocks' length from how long `block` took."""
-        wanted = block.steps * TARGET_BLOCK_S / max(block.seconds, 1e-9)
+        """Choose the following blocks' length from how long `block` took.
+
+        It never shrinks: on a device of two speeds the fast blocks would become too short to be
+        counted, and the slow ones would stand for all.
+        """
+        wanted = math.ceil(block.steps * TARGET_BLOCK_S / max(block.seconds, 1e-9))
         most = max(self._steps, block.steps) * MAX_GROWTH
-        self._steps = max(1, min(math.ceil(wanted), most))
+        self._steps = max(self._steps, min(wanted, most))
 
 
 def time(work: Callable[[], Any], sync: Callable[[], None], clock: Clock) -> float:

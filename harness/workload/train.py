@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from dataclasses import asdict, dataclass, field
@@ -82,14 +83,13 @@ class _Training:
 
     def train(self, number: int, enough: Callable[[Pass], bool] = blocks.never) -> Pass:
         """The training pass of an epoch, counted from 0."""
-        on_block = self.told("train", self.trainer, number + 1)
+        on_block = self._told(number + 1)
         return blocks.run_pass(self.trainer, number, self.paces[0], clock, on_block, enough)
 
-    def told(self, phase: str, stepper: Stepper, epoch: int) -> Callable[[int, Block], None]:
-        """A listener that tells the host of each block."""
-        return output.progress(
-            clock, phase=phase, epoch=epoch, epochs=self.spec.protocol.epochs, steps=_steps(stepper)
-        )
+    def _told(self, epoch: int) -> Callable[[int, Block], None]:
+        """A listener that tells the host of each block of an epoch, counted from 1."""
+        epochs, steps = self.spec.protocol.epochs, _steps(self.trainer)
+        return output.progress(clock, phase="train", epoch=epoch, epochs=epochs, steps=steps)
 
     def finish_epoch(self, number: int, trained: Pass) -> None:
         """Validate and save after a training pass."""
@@ -207,7 +207,7 @@ def _sample(training: _Training, first: Pass, backend: Backend) -> Dict[str, Any
     spec, trainer, validator = training.spec, training.trainer, training.validator
     pace, validation_pace = training.paces
     budget_s = quick.budget(_projected(training, first), spec.budget_s)
-    tell = training.told("train", trainer, 1)
+    tell = _sampling_told(budget_s)
     heating = heat.heat(trainer, pace, clock, backend.sensors()) if spec.device == "gpu" else None
     train = quick.Sample()
     train.add(first)
@@ -240,6 +240,13 @@ def _sample(training: _Training, first: Pass, backend: Backend) -> Dict[str, Any
             "validation": [asdict(block) for block in validation.blocks],
         },
     }
+
+
+def _sampling_told(budget_s: float) -> Callable[[int, Block], None]:
+    """A listener that tells how much of the budget is used, in whole seconds."""
+    start = clock()
+    tell = output.progress(clock, phase="train", steps=math.ceil(budget_s), sampling=True)
+    return lambda _step, block: tell(int(clock() - start), block)
 
 
 def save(model: Model, path: str) -> None:

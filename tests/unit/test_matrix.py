@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.errors import InputError
-from harness.matrix import expand, load, parse
+from harness.errors import InputError, MachineError
+from harness.matrix import expand, load, parse, select
+from harness.model import Device
 
 ROOT = Path(__file__).parents[2]
 
@@ -190,3 +191,54 @@ def test_expansion_is_complete_deterministic_and_has_unique_ids(
     assert len({case.id for case in cases}) == len(cases) == count
     assert cases == expand(parse(text))
     assert all(len(case.id) < 200 and "/" not in case.id for case in cases)
+
+
+# ------------------------------------------------------------------ gpu_only
+
+CARD = Device(kind="gpu", name="card", uuid="GPU-1")
+PROCESSOR = Device(kind="cpu")
+BOTH = "axes: {model: [model-b, model-b-2021], dataset: [mnist, synthetic]}\n"
+ONLY = BOTH + "gpu_only: {model: [model-b-2021], dataset: [mnist]}\n"
+
+
+def test_gpu_only_cases_are_measured_on_a_gpu_and_left_out_on_the_processor() -> None:
+    matrix = parse(ONLY)
+    cases = expand(matrix)
+    assert select(cases, matrix, {"auto": CARD}) == (cases, [])
+    kept, left_out = select(cases, matrix, {"auto": PROCESSOR})
+    assert [(c.model, c.dataset) for c in left_out] == [("model-b-2021", "mnist")]
+    assert len(kept) == 3
+
+
+def test_gpu_only_goes_by_the_device_of_each_case() -> None:
+    matrix = parse(ONLY)
+    cases = expand(matrix, ("0", "cpu"))
+    _, left_out = select(cases, matrix, {"0": CARD, "cpu": PROCESSOR})
+    assert [case.gpu for case in left_out] == ["cpu"]
+
+
+def test_without_gpu_only_nothing_is_left_out() -> None:
+    matrix = parse(BOTH)
+    cases = expand(matrix)
+    assert select(cases, matrix, {"auto": PROCESSOR}) == (cases, [])
+
+
+def test_a_matrix_of_gpu_only_cases_needs_a_gpu() -> None:
+    matrix = parse(BOTH + "gpu_only: {dataset: [mnist, synthetic]}\n")
+    with pytest.raises(MachineError, match="every case of the matrix is gpu_only"):
+        select(expand(matrix), matrix, {"auto": PROCESSOR})
+
+
+def test_gpu_only_names_what_the_matrix_has() -> None:
+    with pytest.raises(InputError, match="names model model-a, which no case of the matrix has"):
+        expand(parse(BOTH + "gpu_only: {model: [model-a]}\n"))
+    with pytest.raises(InputError, match="did you mean 'model'"):
+        parse(BOTH + "gpu_only: {modell: [model-b]}\n")
+
+
+def test_bench_adds_the_published_model_b_on_a_gpu_alone() -> None:
+    matrix, _ = load(ROOT / "matrices/bench.yaml")
+    cases = expand(matrix)
+    kept, left_out = select(cases, matrix, {"auto": PROCESSOR})
+    assert {case.model for case in kept} == {"model-a", "model-b"}
+    assert {case.model for case in left_out} == {"model-b-2021"}

@@ -69,7 +69,13 @@ def test_every_format_shows_every_case_and_no_failure_as_a_number(study: Run) ->
 def test_markdown_is_made_of_headings_and_tables(study: Run) -> None:
     lines = render(study, "markdown").splitlines()
     headings = [line for line in lines if line.startswith("#")]
-    assert [line.split()[1] for line in headings] == ["This", "Total", "Total", "Details"]
+    assert [line.split()[1] for line in headings] == [
+        "This",
+        "Total",
+        "Total",
+        "Published",
+        "Details",
+    ]
     assert all(lines[lines.index(heading) + 1] == "" for heading in headings)
     assert "| dataset   | model-a   | model-b   |" in render(study, "markdown")
 

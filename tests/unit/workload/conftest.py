@@ -30,7 +30,7 @@ _SPEC: dict[str, Any] = {
     "jit": False,
     "seed": 7,
     "measure": "full",
-        "budget_s": None,
+    "budget_s": None,
     "protocol": {
         "name": "smoke",
         "epochs": 1,
