@@ -50,6 +50,8 @@ def prepare(matrix: Matrix, text: str, request: Request, note: Callable[[str], N
     cases = expand(matrix, request.gpus)
     gpus = find_gpus()
     devices = {wish: choose(wish, gpus) for wish in dict.fromkeys(case.gpu for case in cases)}
+    if request.gpus != ("auto",) and not set(devices) <= set(request.gpus):
+        note("the matrix names its GPUs itself: --gpu is not used for those cases")
     for wish, device in devices.items():
         note(f"measuring {device.name or 'the processor'}" + _why(wish, device, gpus))
     cases, left_out = select(cases, matrix, devices)

@@ -27,8 +27,10 @@ def run(spec: Spec, folders: Folders) -> None:
 
     steps = -(-len(images) // spec.protocol.inference_batch_size)
     output.emit({"event": "phase", "phase": "infer", "steps": steps})
+    path = os.path.join(folders.out, contract.MODEL_FILE)
+    cached = machine.cached_share(path)
     start = clock()
-    model = models.load(os.path.join(folders.out, contract.MODEL_FILE))
+    model = models.load(path)
     model_load_s = clock() - start
 
     start = clock()
@@ -41,6 +43,7 @@ def run(spec: Spec, folders: Folders) -> None:
     fields = {
         "startup_s": startup_s,
         "model_load_s": model_load_s,
+        "model_cached_share": cached,
         "prepare_s": prepare_s,
         "first_predict_s": result.first_s,
         "images": len(images),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
+import mmap
 import os
 import platform
 import resource
 import time
+from typing import Optional
 
 _IMPORTED = time.perf_counter()
 _PLAUSIBLE_AGE_S = 3600.0
@@ -39,6 +42,23 @@ def cpu_name() -> str:
     except OSError:
         pass
     return platform.processor() or platform.machine()
+
+
+def cached_share(path: str) -> Optional[float]:
+    """How much of a file the kernel holds in its page cache, from 0 to 1; None if it won't tell.
+
+    A model that is loaded from memory loads faster than one from a disk.
+    """
+    try:
+        size = os.path.getsize(path)
+        with open(path, "rb") as file, mmap.mmap(file.fileno(), size, mmap.MAP_PRIVATE) as view:
+            pages = (ctypes.c_ubyte * -(-size // mmap.PAGESIZE))()
+            start = ctypes.c_char.from_buffer(view)
+            failed = ctypes.CDLL(None).mincore(ctypes.byref(start), ctypes.c_size_t(size), pages)
+            del start  # or the view cannot be closed
+    except (OSError, ValueError, AttributeError, TypeError):
+        return None
+    return None if failed else sum(page & 1 for page in pages) / len(pages)
 
 
 def peak_host_bytes() -> int:
