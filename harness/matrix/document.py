@@ -109,8 +109,9 @@ class _Walk:
             key = str(key_node.value)
             if key in found:
                 raise self.refuse(key_node, f"the key {key!r} stands here twice")
-            self.document.marks[(*place, key)] = _position(key_node)
-            found[key] = self.value(value_node, (*place, key))
+            inside = (*place, key)
+            self.document.marks[inside] = _position(key_node)
+            found[key] = self.value(value_node, inside)
         return found
 
     def refuse(self, node: yaml.Node, problem: str) -> InputError:
