@@ -93,7 +93,7 @@ def preprocess(images: Array) -> Array:
     ``tf.image.resize`` does by default.
     """
     side = contract.IMAGE_SIDE
-    result = np.empty((len(images), side, side, contract.CHANNELS), np.float32)
+    result: Array = np.empty((len(images), side, side, contract.CHANNELS), np.float32)
     lower, upper, weight = _interpolation(images.shape[1], side)
     across = weight[np.newaxis, np.newaxis, :]
     down = weight[np.newaxis, :, np.newaxis]
@@ -118,7 +118,7 @@ def one_hot(labels: Array) -> Array:
     """Class numbers [n] as float32 [n, 10]."""
     if labels.size and labels.max() >= contract.CLASSES:
         raise DataError("there is a label %d among %d classes" % (labels.max(), contract.CLASSES))
-    result = np.zeros((len(labels), contract.CLASSES), np.float32)
+    result: Array = np.zeros((len(labels), contract.CLASSES), np.float32)
     result[np.arange(len(labels)), labels] = 1
     return result
 
