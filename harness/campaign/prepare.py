@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.catalog import default_image
+from harness.catalog import datasets, default_image
+from harness.errors import MachineError
+from harness.fetch import EveryTenSeconds, fetch_missing, writable_folder
 from harness.host import fingerprint
 from harness.host.gpus import Gpus, choose, find_gpus
 from harness.matrix import Matrix, expand, select
@@ -26,6 +28,7 @@ class Request:
     results: Path = Path("results")
     machine: str | None = None
     budget_s: float | None = None
+    offline: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,14 +62,14 @@ def prepare(matrix: Matrix, text: str, request: Request, note: Callable[[str], N
         names = ", ".join(case.id for case in left_out)
         note(f"left out, for a GPU only (gpu_only in the matrix): {names}")
     folders = DataFolders.of(request.data_dir)
-    data = {
-        name: locate(name, folders, matrix.dataset_fallback)
-        for name in dict.fromkeys(case.dataset for case in cases)
-    }
+    check_results_folder(request.results, space_needed(cases))
+    wanted = list(dict.fromkeys(case.dataset for case in cases))
+    if not request.offline:
+        _fetch_missing(wanted, folders, matrix, request, note)
+    data = {name: locate(name, folders, matrix.dataset_fallback) for name in wanted}
     for name, found in data.items():
         if found.stands_in:
             note(f"{name} is not on this machine: synthetic images stand in for it")
-    check_results_folder(request.results, space_needed(cases))
     image_of = {case.id: _image(case, devices[case.gpu]) for case in cases}
     chosen = choose_runtime(
         request.runtime, _needs(cases, devices, image_of), note, request.results.resolve()
@@ -86,6 +89,27 @@ def prepare(matrix: Matrix, text: str, request: Request, note: Callable[[str], N
         machine=request.machine or fingerprint.label(machine, gpus),
         results=request.results,
     )
+
+
+def _fetch_missing(
+    names: Sequence[str],
+    folders: DataFolders,
+    matrix: Matrix,
+    request: Request,
+    note: Callable[[str], None],
+) -> None:
+    """Fetch what is not here. Raises MachineError unless synthetic data may stand in."""
+    known = datasets()
+    missing = [name for name in names if known[name].files and folders.find(known[name]) is None]
+    if not missing:
+        return
+    try:
+        place = writable_folder(request.data_dir, folders.folders)
+        fetch_missing(missing, place, note, EveryTenSeconds(note))
+    except MachineError as error:
+        if matrix.dataset_fallback is None:
+            raise
+        note(error.message)
 
 
 def _why(wish: str, device: Device, gpus: Gpus) -> str:

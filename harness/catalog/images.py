@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from harness.catalog.toml import first_problem, shipped, users
 from harness.errors import InputError
@@ -25,13 +25,17 @@ class BuildEntry(Frozen):
 
 
 class ImageEntry(Frozen):
-    """`digest` pins what `reference` must be; `build` says how to make it here instead."""
+    """`digest` pins what `reference` must be; `build` says how to make it here instead.
+
+    `min_driver` is the oldest NVIDIA driver that the image runs on, such as ``570``.
+    """
 
     about: str = ""
     reference: str
     framework: str
     digest: str | None = None
     build: BuildEntry | None = None
+    min_driver: str | None = Field(default=None, pattern=r"^\d+(\.\d+)*$")
 
     @property
     def pinned_reference(self) -> str:

@@ -7,6 +7,14 @@ from typing import Annotated
 
 import typer
 
+Offline = Annotated[
+    bool,
+    typer.Option(
+        "--offline",
+        help="Fetch nothing: a dataset that is not here is missing.",
+        show_default=False,
+    ),
+]
 Budget = Annotated[
     str | None,
     typer.Option(

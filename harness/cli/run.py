@@ -24,12 +24,13 @@ def matrix(
     results: options.Results = options.DEFAULT_RESULTS,
     machine: options.Machine = None,
     budget: options.Budget = None,
+    offline: options.Offline = False,
 ) -> None:
     """Measure every case of a matrix file."""
     from harness.matrix import load
 
     parsed, text = load(file)
-    _measure(parsed, text, _request(gpu, runtime, data_dir, results, machine, budget))
+    _measure(parsed, text, _request(gpu, runtime, data_dir, results, machine, budget, offline))
 
 
 def bench(
@@ -59,6 +60,7 @@ def bench(
     results: options.Results = options.DEFAULT_RESULTS,
     machine: options.Machine = None,
     budget: options.Budget = None,
+    offline: options.Offline = False,
 ) -> None:
     """Measure one case: a matrix of one."""
     import yaml
@@ -83,7 +85,7 @@ def bench(
     }
     text = yaml.safe_dump({k: v for k, v in content.items() if v is not None}, sort_keys=False)
     parsed = parse(text, "the options")
-    _measure(parsed, text, _request(gpu, runtime, data_dir, results, machine, budget))
+    _measure(parsed, text, _request(gpu, runtime, data_dir, results, machine, budget, offline))
 
 
 def _request(
@@ -93,6 +95,7 @@ def _request(
     results: Path,
     machine: str | None,
     budget: str | None,
+    offline: bool,
 ) -> Request:
     """The options that are about this machine, checked. Raises InputError."""
     from harness.campaign import Request
@@ -111,7 +114,7 @@ def _request(
         raise InputError(f"--data-dir {data_dir} is no folder")
     if machine is not None and not machine.strip():
         raise InputError("--machine needs a name")
-    return Request(gpus, runtime, data_dir, results, machine, budget_s)
+    return Request(gpus, runtime, data_dir, results, machine, budget_s, offline)
 
 
 def _measure(parsed: Matrix, text: str, request: Request) -> None:

@@ -74,7 +74,7 @@ def locate(name: str, folders: DataFolders, fallback: str | None) -> FoundData:
     files = ", ".join(entry.files)
     raise MachineError(
         f"the dataset {name} is not on this machine (looked in {looked} for {files})",
-        "put the files there, name their folder with --data-dir, "
+        f"harness data fetch {name}, name a folder that holds it with --data-dir, "
         "or allow dataset_fallback: synthetic",
     )
 
@@ -97,7 +97,7 @@ def _synthetic_like(entry: DatasetEntry) -> DatasetEntry:
 
 def verify_file(path: Path, expected: FileEntry) -> None:
     """Raise MachineError where the file is not the published one, saying how it differs."""
-    step = "delete it and fetch it again; nothing was measured with it"
+    step = "harness data fetch replaces it; nothing was measured with it"
     try:
         size = path.stat().st_size
         if size != expected.bytes:

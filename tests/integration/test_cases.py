@@ -34,7 +34,9 @@ def measure(
     """Run a smoke matrix on the CPU; `expect` is the exit code."""
     matrix_file.write_text(SMOKE.format(axes=axes, more=more))
     results = matrix_file.parent / "results"
-    ended = run_harness("matrix", matrix_file, "--gpu", "cpu", "--results", results, *options)
+    ended = run_harness(
+        "matrix", matrix_file, "--gpu", "cpu", "--offline", "--results", results, *options
+    )
     assert ended.returncode == expect, ended.stderr + ended.stdout
     assert "Traceback" not in ended.stderr
     return read_run(find_run("latest", results))
@@ -133,7 +135,16 @@ def _shape(value: object) -> object:
 def test_ctrl_c_ends_cleanly(matrix_file: Path, number: signal.Signals) -> None:
     matrix_file.write_text(SMOKE.format(axes="", more="repeats: 3"))
     results = matrix_file.parent / "results"
-    line = [sys.executable, "-m", "harness", "matrix", str(matrix_file), "--gpu", "cpu"]
+    line = [
+        sys.executable,
+        "-m",
+        "harness",
+        "matrix",
+        str(matrix_file),
+        "--gpu",
+        "cpu",
+        "--offline",
+    ]
     line += ["--runtime", "docker", "--results", str(results)]
     with subprocess.Popen(
         line, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -167,7 +178,17 @@ def test_an_unprivileged_user_leaves_no_file_of_roots(engine: object) -> None:
         group = Path("/var/run/docker.sock").stat().st_gid
         become = ["setpriv", f"--reuid={uid}", f"--regid={uid}", f"--groups={group}"]
         become += ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
-        line = [*become, sys.executable, "-m", "harness", "matrix", str(matrix), "--gpu", "cpu"]
+        line = [
+            *become,
+            sys.executable,
+            "-m",
+            "harness",
+            "matrix",
+            str(matrix),
+            "--gpu",
+            "cpu",
+            "--offline",
+        ]
         data = {"HARNESS_DATA_DIR": str(real_data())} if real_data() else {}
         ended = subprocess.run(
             [*line, "--runtime", "docker", "--results", str(home / "results")],

@@ -1,0 +1,140 @@
+"""What the engine answers when it is asked: images, leftovers, containers that do nothing."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.catalog import ImageEntry
+from harness.doctor.checks import check_engine, check_leftovers, failed
+from harness.errors import HarnessError
+from harness.host.gpus import CPU, Gpu, Gpus, choose
+from harness.images import ImageHere, find
+from harness.model import Device, LaunchSpec
+from harness.preflight import Finding
+from harness.results.run import is_alive
+from harness.runtimes.docker import DockerRuntime
+from harness.runtimes.engine import connect
+from harness.runtimes.leftovers import describe, find_leftovers
+from harness.workload import contract
+
+NO_ENGINE = Finding("leftovers", None, "not known: no engine to ask")
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What the engine said. `images` (by catalog name) is None where no engine answered.
+
+    `trials` are the containers that were started; `gpu_image` is the image whose containers were
+    seen to start with every GPU.
+    """
+
+    engine: Finding
+    images: Mapping[str, ImageHere] | None = None
+    trials: tuple[Finding, ...] = ()
+    gpu_image: str | None = None
+    leftovers: Finding = NO_ENGINE
+
+
+def ask_engine(
+    catalog: Mapping[str, ImageEntry], preferred: Mapping[str, str], gpus: Gpus, scratch: Path
+) -> Answers:
+    """Ask whatever engine there is. Never raises HarnessError.
+
+    `preferred` names the image for the device kinds ``cpu`` and ``gpu``. Containers that do
+    nothing are started in `scratch`, a folder of the caller's that the engine can see.
+    """
+    try:
+        engine = connect()
+        # Leftovers first: a container of ours below would look like one.
+        left = [describe(container) for container in find_leftovers(engine, is_alive)]
+        found = {name: find(engine, entry) for name, entry in catalog.items()}
+    except HarnessError as error:
+        return Answers(failed("engine", error))
+    here = {name: image for name, image in found.items() if image is not None}
+    runtime = DockerRuntime(engine)
+    trials, gpu_image = [_plain(runtime, here, preferred["cpu"], scratch)], None
+    if gpus.found:
+        chosen = _pick(here, preferred["gpu"])
+        trials.append(_with_gpus(runtime, here, chosen, gpus, scratch))
+        gpu_image = chosen if trials[-1].ok else None
+    return Answers(check_engine(engine), here, tuple(trials), gpu_image, check_leftovers(left))
+
+
+def _plain(
+    runtime: DockerRuntime, here: Mapping[str, ImageHere], preferred: str, scratch: Path
+) -> Finding:
+    image = _pick(here, preferred)
+    if image is None:
+        return _untried("container")
+    try:
+        left_out = rehearse(runtime, here[image].id, CPU, scratch)
+    except HarnessError as error:
+        return failed("container", error)
+    except OSError as error:
+        return _no_room("container", scratch, error)
+    without = f", without {'; '.join(left_out)}" if left_out else ""
+    return Finding("container", True, f"one of the image {image} starts{without}")
+
+
+def _with_gpus(
+    runtime: DockerRuntime,
+    here: Mapping[str, ImageHere],
+    image: str | None,
+    gpus: Gpus,
+    scratch: Path,
+) -> Finding:
+    try:
+        runtime.require_gpu_support()
+        if image is None:
+            return _untried("gpu inside")
+        for gpu in gpus.found:
+            rehearse(runtime, here[image].id, choose(gpu.uuid, gpus), scratch)
+    except HarnessError as error:
+        return failed("gpu inside", error)
+    except OSError as error:
+        return _no_room("gpu inside", scratch, error)
+    said = f"containers of the image {image} start with {_names(gpus.found)}"
+    return Finding("gpu inside", True, said)
+
+
+def _names(gpus: tuple[Gpu, ...]) -> str:
+    return ", ".join(f"GPU {gpu.index}" for gpu in gpus)
+
+
+def _pick(here: Mapping[str, ImageHere], preferred: str) -> str | None:
+    return preferred if preferred in here else next(iter(here), None)
+
+
+def _untried(line: str) -> Finding:
+    return Finding(
+        line, None, "not known: no image is here to try one with", "harness images build cpu"
+    )
+
+
+def _no_room(line: str, scratch: Path, error: OSError) -> Finding:
+    said = f"not known: no container can be tried in {scratch}: {error.strerror or error}"
+    return Finding(line, None, said)
+
+
+def rehearse(runtime: DockerRuntime, image: str, device: Device, scratch: Path) -> list[str]:
+    """Start a container that does nothing, as a case's would start; returns what was left out.
+
+    Raises MachineError where the engine refuses, and OSError where `scratch` cannot be written.
+    """
+    with tempfile.TemporaryDirectory(prefix=".rehearsal-", dir=scratch) as out:
+        return runtime.rehearse(
+            LaunchSpec(
+                workload=Path(contract.__file__).resolve().parent,
+                out=Path(out),
+                data=None,
+                weights=None,
+                device=device,
+                image=image,
+                env={},
+                memory_limit=None,
+                labels={"harness.run": "rehearsal"},
+            )
+        )
