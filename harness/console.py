@@ -19,6 +19,8 @@ from harness.units import human_bytes, human_seconds
 
 LINE_EVERY_S = 10.0
 
+PREDICTED = "≈"
+
 _MARKS = {True: "[green]done[/]", False: "[red]ended[/]"}
 
 
@@ -41,12 +43,13 @@ def outcome(record: model.Record) -> str:
     """How a case ended, in a few words."""
     if record.same_as is not None:
         return f"{record.status.value}, measured as {record.same_as}"
-    seconds = record.timing.total_execution_s
-    took = "" if seconds is None else f", total execution {seconds:.1f} s"
-    inference = record.timing.total_inference_s
-    predicted = "" if inference is None else f", total inference {inference:.1f} s"
-    reason = f": {record.reason}" if record.reason else ""
-    return f"{record.status.value}{took}{predicted}{reason}"
+    parts = [record.status.value]
+    for name in ("total_execution_s", "total_inference_s"):
+        seconds = getattr(record.timing, name)
+        if seconds is not None:
+            about = PREDICTED if name in record.timing.predicted else ""
+            parts.append(f"{name.removesuffix('_s').replace('_', ' ')} {about}{seconds:.1f} s")
+    return ", ".join(parts) + (f": {record.reason}" if record.reason else "")
 
 
 def memory_words(event: model.MemoryEvent) -> str:

@@ -76,6 +76,30 @@ def _check_figures(record: Record) -> None:
 
 
 @pytest.mark.usefixtures("image_ids", "no_container_left")
+def test_quick_predicts_what_would_take_long_and_runs_what_would_not(matrix_file: Path) -> None:
+    long_one = SMOKE.replace("protocol: smoke", "protocol: reference, measure: quick")
+    matrix_file.write_text(long_one.format(axes="", more=""))
+    results = matrix_file.parent / "results"
+    line = ["matrix", matrix_file, "--gpu", "cpu", "--offline", "--budget", "6s"]
+    ended = run_harness(*line, "--results", results)
+    assert ended.returncode == 0, ended.stderr
+    (record,) = read_run(find_run("latest", results)).records
+    timing = record.timing
+    assert set(timing.predicted) >= {"train_s", "validation_s", "checkpoint_s", "total_execution_s"}
+    low, high = timing.intervals["total_execution_s"]
+    assert low < (timing.total_execution_s or 0) < high
+    assert (timing.total_execution_s or 0) > 300
+    assert "first_step_s" not in timing.predicted
+    assert timing.steady is None
+    shown = next(row for row in ended.stdout.splitlines() if row.startswith("mnist-10k"))
+    assert "≈" in shown
+    assert "total execution ≈" in ended.stderr
+    short = measure(matrix_file, "--runtime", "docker", axes=", measure: [quick]").records[0]
+    assert short.timing.predicted == ()
+    assert short.timing.total_execution_s is not None
+
+
+@pytest.mark.usefixtures("image_ids", "no_container_left")
 def test_a_genuine_oom_of_the_bfc_allocator_in_model_a(matrix_file: Path) -> None:
     capped = (
         "env: {TF_CPU_ALLOCATOR_USE_BFC: true, TF_CPU_BFC_MEM_LIMIT_IN_MB: 150,"

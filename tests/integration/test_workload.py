@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from harness.analysis.prediction import predict_training
 from harness.runtimes.engine import Engine
 from harness.workload import contract
 from tests.conftest import lacking
@@ -351,6 +352,42 @@ def test_pretrained_weights_from_a_file(python: str, tmp_path: Path) -> None:
     spec = make_spec(train=64, test=32, weights="imagenet", weights_files={"vgg19": name})
     run = Run(python, tmp_path, spec, "--weights", str(tmp_path))
     assert run.code == 0, run.stderr
+
+
+def test_a_quick_sample_predicts_what_a_full_run_measures(python: str, tmp_path: Path) -> None:
+    """Both on the same small setting; how near they come is shown in docs/accuracy.md."""
+    body = """
+        import os
+        from workload import quick, train
+        from workload.phases import Folders
+        quick.FULL_BELOW_S = 0.0
+        for name in ("full", "quick"):
+            out = OUT + "/" + name
+            os.makedirs(out)
+            document = json.loads(sys.argv[2])
+            document["measure"] = name
+            document["budget_s"] = 8.0 if name == "quick" else None
+            train.run(specs.parse(document), Folders("", out, None))
+        files = [OUT + "/%s/timing-train.json" % name for name in ("full", "quick")]
+        print(json.dumps([json.load(open(file)) for file in files]))
+    """
+    spec = make_spec(train=900, test=200, epochs=2, checkpoint="best_val_accuracy")
+    full, quick = evaluate(python, spec, f"OUT = {str(tmp_path)!r}" + textwrap.dedent(body))
+    assert (full["measured"], quick["measured"]) == ("full", "quick")
+    assert "total_execution_s" not in quick
+    assert quick["plan"] == {
+        "epochs": 2,
+        "steps": 14,
+        "validation_steps": 3,
+        "checkpoint": "best_val_accuracy",
+    }
+    assert quick["sample"]["train"]["partials"]
+    assert len(quick["sample"]["saves"]) == 3
+    assert sum(block["seconds"] for block in quick["blocks"]["train"]) < 20
+    found = predict_training(quick)
+    low, high = found.intervals["total_execution_s"]
+    assert low < found.values["total_execution_s"] < high
+    assert found.values["total_execution_s"] == pytest.approx(full["total_execution_s"], rel=0.35)
 
 
 def test_out_of_memory_ends_the_case_with_genuine_messages(python: str, tmp_path: Path) -> None:

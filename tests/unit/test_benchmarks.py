@@ -1,0 +1,155 @@
+"""The arithmetic and the tables of the benchmarks; what they measure is not tested by time."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks import idle_case, pairs, quick_against_full, workload
+from benchmarks.pairs import Pair
+from benchmarks.quick_against_full import SETTINGS, Comparison, Setting
+from benchmarks.training_loop import Turns
+from harness.model import LaunchSpec
+from harness.runtimes.docker_options import Terms, options
+from harness.workload import contract
+from harness.workload.spec import parse
+
+SECONDS = st.floats(0.001, 1e4)
+
+
+def test_the_order_alternates_and_each_pair_keeps_its_sides() -> None:
+    calls: list[str] = []
+
+    def side(name: str) -> float:
+        calls.append(name)
+        return float(len(calls)) if name == "bare" else -float(len(calls))
+
+    measured = list(pairs.interleave(3, lambda: side("bare"), lambda: side("ours")))
+    assert calls == ["bare", "ours", "ours", "bare", "bare", "ours"]
+    assert measured == [Pair(1.0, -2.0), Pair(4.0, -3.0), Pair(5.0, -6.0)]
+
+
+def test_the_ratio_is_that_of_the_medians_and_one_outlier_does_not_move_it() -> None:
+    row = pairs.compare("x", [Pair(2.0, 2.2), Pair(2.0, 9.0), Pair(2.0, 2.2)], 1.1)
+    assert row.ratio == "1.100 (1.100 to 4.500)"
+    assert (row.bare, row.ours, row.aim, row.met) == ("2.000 s", "2.200 s", "<= 1.1", True)
+    assert pairs.compare("x", [Pair(2.0, 2.3)], 1.1).met is False
+    assert pairs.compare("x", [Pair(2.0, 2.3)]).met is None
+
+
+@given(st.lists(st.builds(Pair, SECONDS, SECONDS), min_size=1, max_size=9), SECONDS)
+def test_ratios_do_not_depend_on_the_unit_of_time(measured: list[Pair], factor: float) -> None:
+    scaled = [Pair(pair.bare * factor, pair.ours * factor) for pair in measured]
+    assert pairs.medians(scaled).ratio == pytest.approx(pairs.medians(measured).ratio)
+
+
+def test_a_difference_and_a_figure_are_held_against_their_aims() -> None:
+    measured = [Pair(0.3, 0.35), Pair(0.3, 0.45)]
+    assert pairs.difference("x", measured, 0.1).ours == "+0.100 s"
+    assert pairs.difference("x", [Pair(0.3, 0.2)], 0.1).met is True
+    assert pairs.difference("x", [Pair(0.3, 0.5)], 0.1).met is False
+    row = pairs.figure("x", [3.0, 1.0, 2.0], "MB", 2.0)
+    assert (row.ours, row.aim, row.met) == ("2.00 MB (1.00 to 3.00)", "<= 2 MB", True)
+    assert pairs.figure("x", [3.0], "MB", 2.0).met is False
+    assert pairs.figure("x", [3.0], "MB").met is None
+
+
+def test_the_exit_code_says_whether_every_aim_is_met(capsys: pytest.CaptureFixture[str]) -> None:
+    good, bad = (pairs.compare(name, [Pair(1.0, 1.5)], aim) for name, aim in (("a", 2), ("b", 1)))
+    assert pairs.report("Title", "where", 1, [good]) == 0
+    assert pairs.report("Title", "where", 1, [good, bad]) == 1
+    printed = capsys.readouterr().out
+    assert "where; 1 pairs, interleaved" in printed
+    lines = [line.split() for line in printed.splitlines()]
+    assert [line[-1] for line in lines if line and line[0] in ("a", "b")] == ["yes", "yes", "NO"]
+
+
+@pytest.mark.parametrize(("load", "noisy"), [(0.1, False), (1.7, True)])
+def test_a_busy_machine_is_called_noisy(
+    monkeypatch: pytest.MonkeyPatch, load: float, noisy: bool
+) -> None:
+    monkeypatch.setattr(pairs.os, "getloadavg", lambda: (load, 0.0, 0.0))
+    assert ("NOISY" in pairs.machine()) is noisy
+
+
+def test_our_epochs_run_between_fits_own_before_and_after_in_turns() -> None:
+    calls: list[str] = []
+
+    def ours() -> float:
+        calls.append("ours")
+        return 7.0
+
+    turns = Turns(ours)
+    for number in range(4):
+        turns.on_epoch_begin(number)
+        calls.append("fit")
+        turns.on_epoch_end(number)
+    assert calls == ["fit", "ours", "ours", "fit"] * 2
+    assert [pair.ours for pair in turns.measured] == [7.0] * 4
+    assert all(0 <= pair.bare < 7.0 for pair in turns.measured)
+
+
+def comparison(predicted: float, interval: tuple[float, float] | None = None) -> Comparison:
+    return Comparison(SETTINGS[0], predicted, interval, measured=100.0, sampled_s=12.0)
+
+
+def test_a_prediction_is_held_against_what_was_measured() -> None:
+    close = comparison(105.0, (99.0, 111.0))
+    assert close.error_percent == pytest.approx(5.0)
+    assert close.inside
+    assert close.cells()[1:] == [
+        *("105.0 s", "99.0 to 111.0 s", "100.0 s", "+5.0 %", "yes", "12 s"),
+    ]
+    assert not comparison(90.0, (85.0, 95.0)).inside
+    assert comparison(90.0).cells()[2:6] == ["none", "100.0 s", "-10.0 %", "no"]
+
+
+def test_the_summary_and_the_document_tell_errors_and_hits() -> None:
+    found = [comparison(105.0, (99.0, 111.0)), comparison(90.0, (85.0, 95.0)), comparison(101.0)]
+    told = quick_against_full.summary(found)
+    assert told.startswith("Median absolute error 5.0 %, largest 10.0 %; 1 of 3 measured totals")
+    written = quick_against_full.document(found, "a processor, 2 cores", 15.0)
+    assert told in written
+    rows = [line for line in written.splitlines() if line.startswith("| 3,000 + 500 images")]
+    assert len(rows) == 3
+    assert "up to 15 s" in written
+
+
+@pytest.mark.parametrize("measure", contract.MEASURES)
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.words)
+def test_every_setting_is_a_spec_that_the_workload_takes(setting: Setting, measure: str) -> None:
+    spec = parse(setting.spec(measure, 15.0))
+    assert (spec.measure, spec.budget_s) == (measure, 15.0 if measure == "quick" else None)
+    assert spec.dataset.train.count == setting.train
+    assert spec.protocol.epochs == setting.epochs
+
+
+def test_changes_reach_the_spec_and_its_protocol() -> None:
+    spec = parse(workload.synthetic_case("model-b", 8, 1, 4, jit=True, epochs=3))
+    assert (spec.jit, spec.protocol.epochs, spec.protocol.checkpoint) == (True, 3, "none")
+
+
+def test_docker_run_gets_what_the_runtime_gives_its_containers(tmp_path: Path) -> None:
+    """Mounts, environment, user and command are the translator's, so only the tool differs."""
+    runtime = idle_case.DockerRuntime.__new__(idle_case.DockerRuntime)
+    runtime.terms = Terms(12, 34)
+    line = idle_case.docker_run("image", tmp_path, runtime)
+    program = idle_case.PROGRAM
+    wanted = options(
+        LaunchSpec(program, tmp_path, program, None, idle_case.CPU, "image", {}, None, {}),
+        runtime.terms,
+    )
+    mounts = [flag for flag in line if flag.startswith("--mount=")]
+    told = [re.findall(r"source=([^,]+),target=([^,]+)(,readonly)?", flag)[0] for flag in mounts]
+    assert [(source, target, bool(mode)) for source, target, mode in told] == [
+        (mount["Source"], mount["Target"], mount["ReadOnly"]) for mount in wanted["mounts"]
+    ]
+    assert {flag for flag in line if flag.startswith("--env=")} == {
+        f"--env={name}={value}" for name, value in wanted["environment"].items()
+    }
+    assert f"--user={wanted['user']}" in line
+    assert line[line.index("image") + 1 :] == wanted["command"]
