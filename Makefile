@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 GPU ?= auto
-MATRIX ?= matrices/smoke.yaml
+MATRIX ?= matrices/bench.yaml
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
@@ -14,7 +14,7 @@ DEV_STAMP := $(VENV)/.installed-dev
 
 help: ## Show what can be made.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "  Settings: GPU=auto|cpu|INDEX|UUID  MATRIX=matrices/smoke.yaml  PYTHON=python3"
+	@echo "  Settings: GPU=auto|cpu|INDEX|UUID  MATRIX=matrices/bench.yaml  PYTHON=python3"
 
 bench: $(STAMP) ## Measure MATRIX on GPU; installs what is missing first.
 	$(BIN)/harness matrix $(MATRIX) --gpu $(GPU)

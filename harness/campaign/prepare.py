@@ -15,7 +15,7 @@ from harness.matrix import Matrix, expand, select
 from harness.model import Case, Device, PlannedCase
 from harness.plan import Chosen, DataFolders, Resolved, choose_runtime, locate, plan
 from harness.plan.runtime import Need
-from harness.preflight import check_results_folder, space_needed
+from harness.preflight import check_results_folder, space_needed, worries
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,10 @@ def prepare(matrix: Matrix, text: str, request: Request, note: Callable[[str], N
         if found.stands_in:
             note(f"{name} is not on this machine: synthetic images stand in for it")
     image_of = {case.id: _image(case, devices[case.gpu]) for case in cases}
+    on_processor = [case.model for case in cases if devices[case.gpu].kind == "cpu"]
+    for_gpus = [image_of[case.id] for case in cases if devices[case.gpu].kind == "gpu"]
+    for worry in worries(on_processor, for_gpus, gpus.driver):
+        note(f"{worry.name}: {worry.what}; {worry.mend}")
     chosen = choose_runtime(
         request.runtime, _needs(cases, devices, image_of), note, request.results.resolve()
     )

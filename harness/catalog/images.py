@@ -27,7 +27,8 @@ class BuildEntry(Frozen):
 class ImageEntry(Frozen):
     """`digest` pins what `reference` must be; `build` says how to make it here instead.
 
-    `min_driver` is the oldest NVIDIA driver that the image runs on, such as ``570``.
+    `min_driver` is the oldest NVIDIA driver that the image runs on, such as ``570``; `disk` the
+    bytes it takes unpacked, where somebody measured them.
     """
 
     about: str = ""
@@ -36,6 +37,7 @@ class ImageEntry(Frozen):
     digest: str | None = None
     build: BuildEntry | None = None
     min_driver: str | None = Field(default=None, pattern=r"^\d+(\.\d+)*$")
+    disk: int | None = None
 
     @property
     def pinned_reference(self) -> str:

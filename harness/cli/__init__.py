@@ -7,7 +7,7 @@ import sys
 import typer
 
 from harness import __version__
-from harness.cli import clean, data, images, report, run
+from harness.cli import clean, data, doctor, images, report, run
 from harness.errors import HarnessError
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app.command("bench")(run.bench)
 app.command("report")(report.report)
 app.add_typer(data.app, name="data")
 app.add_typer(images.app, name="images")
+app.command("doctor")(doctor.doctor)
 app.command("clean")(clean.clean)
 
 

@@ -78,3 +78,25 @@ def build(
     build_image(engine, name, entry, lambda line: typer.echo(line, err=True), settings)
     here = find(engine, entry)
     typer.echo(f"{name}: {entry.reference} {here.id if here else ''}")
+
+
+@app.command()
+def pull(
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Images of the catalog.")],
+) -> None:
+    """Pull images, and check that each is what the catalog pins."""
+    from harness.catalog import images
+    from harness.images import ensure
+    from harness.matrix.names import known_name
+    from harness.runtimes.engine import connect
+
+    served = {key: entry for key, entry in images().items() if entry.build is None}
+    try:
+        chosen = [known_name("image to pull", name, served) for name in names]
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    engine = connect()
+    for name in chosen:
+        here = ensure(engine, name, served[name], lambda line: typer.echo(line, err=True))
+        digest = here.identity.digest or "no digest known: unpinned"
+        typer.echo(f"{name}: {here.identity.reference} {digest}")

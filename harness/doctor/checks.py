@@ -75,7 +75,7 @@ def check_image(name: str, entry: ImageEntry, here: ImageHere | None, engine: bo
         return Finding(line, True, f"{entry.reference} {(here.identity.digest or '')[:19]}".strip())
     if entry.build is not None:
         return Finding(line, None, "to be built", f"harness images build {name}")
-    return Finding(line, None, "to be pulled", f"docker pull {entry.pinned_reference}")
+    return Finding(line, None, "to be pulled", f"harness images pull {name}")
 
 
 def check_local(distribution: str | None, missing: HarnessError | None, gpu: bool) -> Finding:

@@ -16,6 +16,7 @@ from docker.errors import DockerException
 from harness.catalog import BuildEntry, ImageEntry
 from harness.errors import NoImageError
 from harness.runtimes.engine import ENGINE_ERRORS, Engine, explain
+from harness.units import human_bytes
 
 LABEL = "harness.context"
 CERTIFICATES = ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
@@ -73,7 +74,8 @@ def build(
     arguments = {"REQUIREMENTS": entry.build.requirements}
     if settings.base:
         arguments["BASE"] = settings.base
-    on_progress(f"building {entry.reference} ({entry.about}); about 2 GB, some minutes")
+    size = f", about {human_bytes(entry.disk)}" if entry.disk else ""
+    on_progress(f"building {entry.reference} ({entry.about}){size}; this takes some minutes")
     tail: list[str] = []
     try:
         lines = engine.client.api.build(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -15,8 +16,12 @@ from harness.images.build import LABEL, BuildSettings, build, context_digest
 from harness.images.pull import pull
 from harness.model import ImageIdentity
 from harness.runtimes.engine import ENGINE_ERRORS, Engine, explain
+from harness.units import human_bytes
 
 OnProgress = Callable[[str], None]
+
+LEAST_SPACE = 1 << 30
+"""Bytes assumed for an image whose size nobody measured: no framework is smaller."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,7 @@ def ensure(
     here = find(engine, entry)
     if here is not None:
         return here
+    _check_space(engine, name, entry)
     if entry.build is not None:
         build(engine, name, entry, on_progress, settings or BuildSettings.from_environment())
     else:
@@ -72,6 +78,22 @@ def ensure(
             f"the image {name} is still not what the catalog wants after fetching it"
         )
     return here
+
+
+def _check_space(engine: Engine, name: str, entry: ImageEntry) -> None:
+    """Raise NoImageError where the engine's disk is too small, as far as both are known."""
+    try:
+        free = shutil.disk_usage(engine.root_folder).free
+    except OSError:
+        return  # an engine in a machine of its own, such as Docker Desktop's
+    # Two copies: an image is made, or its layers are downloaded, before it is unpacked.
+    needed = 2 * (entry.disk or LEAST_SPACE)
+    if free < needed:
+        raise NoImageError(
+            f"the image {name} needs about {human_bytes(needed)} on the engine's disk, "
+            f"which has {human_bytes(free)} free",
+            "docker system prune makes room",
+        )
 
 
 def _refuse_other_digest(engine: Engine, name: str, entry: ImageEntry) -> None:

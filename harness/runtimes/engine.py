@@ -38,6 +38,7 @@ class Engine:
     rootless: bool
     remaps_users: bool
     runtimes: tuple[str, ...]
+    root_folder: str
 
 
 def connect() -> Engine:
@@ -59,6 +60,7 @@ def connect() -> Engine:
         rootless=any(option.startswith("name=rootless") for option in options),
         remaps_users=any(option.startswith("name=userns") for option in options),
         runtimes=tuple(info.get("Runtimes") or ()),
+        root_folder=str(info.get("DockerRootDir") or "/"),
     )
 
 

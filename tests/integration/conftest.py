@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -15,6 +17,8 @@ from harness.errors import HarnessError
 from harness.images import find
 from harness.runtimes.engine import Engine, connect
 from tests.conftest import lacking
+
+FAKE_NVML = Path(__file__).parent / "fake_nvml.c"
 
 
 @pytest.fixture(scope="session")
@@ -65,3 +69,17 @@ def as_root() -> None:
 def matrix_file(tmp_path: Path) -> Path:
     """Where a test writes its matrix."""
     return tmp_path / "matrix.yaml"
+
+
+@pytest.fixture(scope="session")
+def one_gpu(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """An environment in which NVML (a small library of the tests' own) shows one GPU."""
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        lacking("a C compiler is needed for the pretended NVML library")
+        raise AssertionError
+    folder = tmp_path_factory.mktemp("nvml")
+    library = folder / "libnvidia-ml.so.1"
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, FAKE_NVML], check=True)
+    paths = [str(folder), os.environ.get("LD_LIBRARY_PATH", "")]
+    return {"LD_LIBRARY_PATH": ":".join(path for path in paths if path)}

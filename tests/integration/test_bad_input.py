@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -13,7 +12,6 @@ import pytest
 from tests.conftest import lacking, real_data, run_harness
 
 ONE = "axes: {model: [model-a], dataset: [synthetic]}\ndefaults: {protocol: smoke}\n"
-FAKE_NVML = Path(__file__).parent / "fake_nvml.c"
 
 
 @pytest.fixture
@@ -21,20 +19,6 @@ def matrix(tmp_path: Path) -> Path:
     path = tmp_path / "matrix.yaml"
     path.write_text(ONE)
     return path
-
-
-@pytest.fixture(scope="session")
-def one_gpu(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """An environment in which NVML (a small library of the tests' own) shows one GPU."""
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None:
-        lacking("a C compiler is needed for the pretended NVML library")
-        raise AssertionError
-    folder = tmp_path_factory.mktemp("nvml")
-    library = folder / "libnvidia-ml.so.1"
-    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, FAKE_NVML], check=True)
-    paths = [str(folder), os.environ.get("LD_LIBRARY_PATH", "")]
-    return {"LD_LIBRARY_PATH": ":".join(path for path in paths if path)}
 
 
 def own_image(folder: Path, name: str, reference: str, digest: str = "") -> dict[str, str]:

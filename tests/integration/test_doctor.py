@@ -18,7 +18,6 @@ import pytest
 from harness.results.run import RunFolder
 from harness.runtimes.engine import Engine
 from tests.conftest import lacking, real_data, run_harness
-from tests.integration.test_bad_input import one_gpu  # noqa: F401 - a fixture
 
 WITHOUT_TENSORFLOW = (
     "import sys; sys.modules['tensorflow'] = None\n"
