@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from collections.abc import Callable
 
 from benchmarks import pairs
 from benchmarks.workload import in_a_child, load, prepared, synthetic_case
+from harness.runtimes.local import require
 
 RATIO = 1.0
 
@@ -51,7 +51,7 @@ CHILDREN = {"bare": bare, "ours": ours}
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pairs", type=int, default=2)
+    parser.add_argument("--pairs", type=pairs.at_least_one, default=2)
     parser.add_argument("--model", default="model-b")
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--jit", action="store_true")
@@ -76,6 +76,7 @@ def main() -> int:
 
         return run
 
+    require("tensorflow")
     where = pairs.machine()
     measured = list(pairs.interleave(chosen.pairs, child("bare"), child("ours")))
     share = [100 * b / pair.ours for b, pair in zip(before, measured, strict=True)]
@@ -87,4 +88,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    pairs.start(main)

@@ -15,6 +15,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.errors import MachineError, NoImageError
 from harness.model import (
     Case,
     DatasetIdentity,
@@ -39,7 +40,7 @@ from harness.runtimes.docker_options import (
     TMP_OPTIONS,
     WORKLOAD,
 )
-from harness.runtimes.engine import connect
+from harness.runtimes.engine import ENGINE_ERRORS, connect, explain
 
 IMAGE = "harness/tensorflow-cpu:2.17.0"
 PROGRAM = Path(__file__).parent / "idle"
@@ -127,7 +128,7 @@ def docker_run(image: str, out: Path, runtime: DockerRuntime) -> list[str]:
     if runtime.terms.raises_limits:
         flags += ["--ulimit=memlock=-1:-1", f"--ulimit=stack={STACK_BYTES}:{STACK_BYTES}"]
     return [
-        shutil.which("docker") or "docker",
+        "docker",
         "run",
         "--rm",
         f"--user={runtime.terms.user}",
@@ -147,8 +148,17 @@ def docker_run(image: str, out: Path, runtime: DockerRuntime) -> list[str]:
 
 
 def rehearsed(idle: Idle) -> DockerRuntime:
-    """The runtime as a campaign prepares it."""
-    runtime = DockerRuntime(connect())
+    """The runtime as a campaign prepares it. Raises MachineError without engine or image."""
+    engine = connect()
+    if shutil.which("docker") is None:
+        raise MachineError("the command docker is not here", "install Docker's command line")
+    try:
+        engine.client.images.get(idle.image)
+    except ENGINE_ERRORS as error:
+        raise NoImageError(
+            f"the image {idle.image} is not here: {explain(error)}", "harness images build cpu"
+        ) from error
+    runtime = DockerRuntime(engine)
     out = idle.attempt_folder()
     runtime.rehearse(LaunchSpec(PROGRAM, out, PROGRAM, None, CPU, idle.image, {}, None, {}))
     return runtime

@@ -6,7 +6,6 @@ Aims: at most 1.3 times as long, and at most 0.1 s more.
 from __future__ import annotations
 
 import argparse
-import sys
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -19,7 +18,7 @@ RATIO, MORE_S = 1.3, 0.1
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pairs", type=int, default=20)
+    parser.add_argument("--pairs", type=pairs.at_least_one, default=20)
     parser.add_argument("--image", default=IMAGE)
     chosen = parser.parse_args()
     where = pairs.machine()
@@ -37,4 +36,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    pairs.start(main)

@@ -6,16 +6,22 @@ changes slowly on the machine meets both alike. Pure but for the callables, `say
 
 from __future__ import annotations
 
+import argparse
 import os
 import statistics
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NoReturn
 
+import psutil
+
+from harness.errors import HarnessError
 from harness.workload.machine import cpu_name
 
-BUSY_LOAD = 0.5
-"""Other people's work, in processes that want to run, from which on a machine is called noisy."""
+BUSY_PERCENT = 10.0
+"""Of all cores' time, in use before a benchmark begins: from there on a machine is called noisy."""
+LOOK_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -107,10 +113,10 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def machine() -> str:
-    """Processor, cores, and what else ran before the benchmark began."""
-    load = os.getloadavg()[0]
-    noisy = ", NOISY: others are busy here" if load > BUSY_LOAD else ""
-    return f"{cpu_name()}, {os.cpu_count()} cores; load before: {load:.2f}{noisy}"
+    """Processor, cores, and how busy they were before the benchmark began."""
+    busy = psutil.cpu_percent(interval=LOOK_S)
+    noisy = ", NOISY: others are at work here" if busy > BUSY_PERCENT else ""
+    return f"{cpu_name()}, {os.cpu_count()} cores, {busy:.0f} % busy before{noisy}"
 
 
 def report(title: str, where: str, pairs: int, rows: Sequence[Row]) -> int:
@@ -123,3 +129,20 @@ def say(text: str) -> None:
     """One line of progress or result."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
+
+
+def at_least_one(text: str) -> int:
+    """For argparse: how many pairs or settings. Raises ArgumentTypeError for less than one."""
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 1")
+    return int(text)
+
+
+def start(main: Callable[[], int]) -> NoReturn:
+    """Run a benchmark and end the process; what this machine lacks is one message."""
+    try:
+        code = main()
+    except HarnessError as error:
+        sys.stderr.write(f"error: {error.message}\n  try: {error.next_step}\n")
+        code = error.exit_code
+    sys.exit(code)

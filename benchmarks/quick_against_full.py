@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from typing import Any
 from benchmarks import pairs
 from benchmarks.workload import in_a_child, load, synthetic_case
 from harness.analysis.prediction import CONFIDENCE, predict_training
+from harness.runtimes.local import require
 from harness.workload import contract
 
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "accuracy.md"
@@ -175,14 +175,17 @@ synthetic images; up to {budget_s:g} s for the sample of the training steps.
 A setting whose sample takes as long as its training says how good the prediction is, not how much
 time it saves: that grows with the training, since the sample does not. With a checkpoint the
 interval spans from one save to a save in every epoch, since how often accuracy grows is up to the
-learning. What changes between the two measurements, such as a neighbour on the same machine, is in
-the error too.
+learning. "Weak" marks an interval that rests on fewer than ten blocks of a second, as these short
+samples give; left to itself, `quick` measures training steps for 20 to 300 s. What changes between
+the two measurements, such as a neighbour on the same machine, is in the error too.
 """
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--settings", type=int, default=len(SETTINGS), help="how many of them")
+    parser.add_argument(
+        "--settings", type=pairs.at_least_one, default=len(SETTINGS), help="how many of them"
+    )
     parser.add_argument("--budget", type=float, default=15.0, help="seconds of training steps")
     parser.add_argument("--write", action="store_true", help="write docs/accuracy.md")
     parser.add_argument("--child", help=argparse.SUPPRESS)
@@ -191,6 +194,7 @@ def main() -> int:
     if chosen.child is not None:
         child(json.loads(chosen.child), chosen.out)
         return 0
+    require("tensorflow")
     where = pairs.machine()
     comparisons = []
     for number, setting in enumerate(SETTINGS[: chosen.settings]):
@@ -205,4 +209,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    pairs.start(main)

@@ -79,7 +79,7 @@ def _cpu_s() -> float:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pairs", type=int, default=3)
+    parser.add_argument("--pairs", type=pairs.at_least_one, default=3)
     parser.add_argument("--seconds", type=float, default=60.0, help="how long the case sleeps")
     parser.add_argument("--image", default=IMAGE)
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
@@ -102,4 +102,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    pairs.start(main)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness.catalog import datasets, default_image
 from harness.errors import MachineError
-from harness.fetch import EveryTenSeconds, fetch_missing, writable_folder
+from harness.fetch import EveryTenSeconds, NoMirrorError, fetch_missing, writable_folder
 from harness.host import fingerprint
 from harness.host.gpus import Gpus, choose, find_gpus
 from harness.matrix import Matrix, expand, select
@@ -113,7 +113,9 @@ def _fetch_missing(
     except MachineError as error:
         if matrix.dataset_fallback is None:
             raise
-        note(error.message)
+        # Each mirror's answer has been told already.
+        known_already = isinstance(error, NoMirrorError)
+        note("the missing data could not be fetched" if known_already else error.message)
 
 
 def _why(wish: str, device: Device, gpus: Gpus) -> str:

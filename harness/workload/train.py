@@ -211,8 +211,7 @@ def _sample(training: _Training, first: Pass, backend: Backend) -> Dict[str, Any
     heating = heat.heat(trainer, pace, clock, backend.sensors()) if spec.device == "gpu" else None
     train = quick.Sample()
     train.add(first)
-    if heating is not None:
-        train.blocks.clear()  # measured while the device was still warming up
+    train.blocks.clear()  # a process's first blocks warm it up: they are kept apart
     quick.sample_more(trainer, train, pace, clock, budget_s, tell)
     validation = quick.Sample()
     share = budget_s * quick.SHARE
@@ -234,6 +233,7 @@ def _sample(training: _Training, first: Pass, backend: Backend) -> Dict[str, Any
             "checkpoint": spec.protocol.checkpoint,
         },
         "sample": {"train": train.parts(), "validation": validation.parts(), "saves": saves},
+        "warm_up": [asdict(block) for block in first.blocks],
         "heating": None if heating is None else heating.as_json(),
         "blocks": {
             "train": [asdict(block) for block in train.blocks],

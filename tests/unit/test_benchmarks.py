@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from benchmarks import idle_case, pairs, quick_against_full, workload
 from benchmarks.pairs import Pair
 from benchmarks.quick_against_full import SETTINGS, Comparison, Setting
 from benchmarks.training_loop import Turns
+from harness.errors import ExitCode, NoEngineError
 from harness.model import LaunchSpec
 from harness.runtimes.docker_options import Terms, options
 from harness.workload import contract
@@ -68,11 +70,11 @@ def test_the_exit_code_says_whether_every_aim_is_met(capsys: pytest.CaptureFixtu
     assert [line[-1] for line in lines if line and line[0] in ("a", "b")] == ["yes", "yes", "NO"]
 
 
-@pytest.mark.parametrize(("load", "noisy"), [(0.1, False), (1.7, True)])
+@pytest.mark.parametrize(("busy", "noisy"), [(2.0, False), (55.0, True)])
 def test_a_busy_machine_is_called_noisy(
-    monkeypatch: pytest.MonkeyPatch, load: float, noisy: bool
+    monkeypatch: pytest.MonkeyPatch, busy: float, noisy: bool
 ) -> None:
-    monkeypatch.setattr(pairs.os, "getloadavg", lambda: (load, 0.0, 0.0))
+    monkeypatch.setattr(pairs.psutil, "cpu_percent", lambda interval: busy)
     assert ("NOISY" in pairs.machine()) is noisy
 
 
@@ -86,11 +88,14 @@ def test_our_epochs_run_between_fits_own_before_and_after_in_turns() -> None:
     turns = Turns(ours)
     for number in range(4):
         turns.on_epoch_begin(number)
+        for batch in range(2):
+            turns.on_batch_begin(batch)
         calls.append("fit")
         turns.on_epoch_end(number)
     assert calls == ["fit", "ours", "ours", "fit"] * 2
-    assert [pair.ours for pair in turns.measured] == [7.0] * 4
-    assert all(0 <= pair.bare < 7.0 for pair in turns.measured)
+    assert [pair.ours for pair in turns.whole] == [pair.ours for pair in turns.loop] == [7.0] * 4
+    times = zip(turns.whole, turns.loop, strict=True)
+    assert all(0 < loop.bare <= whole.bare < 7.0 for whole, loop in times)
 
 
 def comparison(predicted: float, interval: tuple[float, float] | None = None) -> Comparison:
@@ -153,3 +158,23 @@ def test_docker_run_gets_what_the_runtime_gives_its_containers(tmp_path: Path) -
     }
     assert f"--user={wanted['user']}" in line
     assert line[line.index("image") + 1 :] == wanted["command"]
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "1.5", "many", ""])
+def test_no_pairs_at_all_are_refused(text: str) -> None:
+    assert pairs.at_least_one("3") == 3
+    with pytest.raises(argparse.ArgumentTypeError, match="not a number of at least 1"):
+        pairs.at_least_one(text)
+
+
+def test_what_the_machine_lacks_is_one_message(capsys: pytest.CaptureFixture[str]) -> None:
+    def lacks() -> int:
+        raise NoEngineError("no engine", "start it")
+
+    with pytest.raises(SystemExit) as ended:
+        pairs.start(lacks)
+    assert ended.value.code == ExitCode.MACHINE_LACKS
+    assert capsys.readouterr().err == "error: no engine\n  try: start it\n"
+    with pytest.raises(SystemExit) as ended:
+        pairs.start(lambda: 1)
+    assert ended.value.code == 1

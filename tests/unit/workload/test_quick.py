@@ -58,6 +58,21 @@ def test_the_ends_of_a_pass_are_measured_even_where_no_pass_was_finished() -> No
     assert sample.partials == pytest.approx([0.05] * quick.PARTS)
 
 
+@pytest.mark.parametrize("count", [10, 12, 20, 40, 200])
+def test_the_quantile_is_students(count: int) -> None:
+    """Blocks that are just as precise as they must be by the exact quantile, or barely not."""
+    from statistics import stdev
+
+    from scipy.stats import t
+
+    shape = [1.0 + (-1) ** n * 0.01 for n in range(count)]
+    exact = float(t.ppf(0.975, count - 1)) * stdev(shape) / count**0.5
+    for scale, expected in ((0.9, True), (1.02, False)):
+        spread = 0.01 * scale * quick.CLOSE / exact
+        sample = [Block(1, 64, 2.0 * (1.0 + (-1) ** n * spread)) for n in range(count)]
+        assert quick.precise(sample) is expected
+
+
 def test_the_first_step_is_kept_apart() -> None:
     device = FakeDevice(images=64 * 2000, batch_size=64, step_s=0.1, first_step_s=7.0)
     sample = quick.Sample()
