@@ -10,7 +10,7 @@ STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help bench install local dev test test-unit check format clean
+.PHONY: help bench install local dev test test-unit check format benchmarks clean
 
 help: ## Show what can be made.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,10 @@ check: $(DEV_STAMP) ## Style, types, layers.
 format: $(DEV_STAMP) ## Put the code into its style.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+benchmarks: $(DEV_STAMP) ## Measure the harness itself, as ratios against the bare tool.
+	@failed=0; for name in noop_case sleeping_case training_loop first_step_model_b quick_against_full; do \
+	  $(BIN)/python benchmarks/$$name.py || failed=1; done; exit $$failed
 
 clean: ## Remove what the project made here; results stay.
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -28,7 +28,7 @@ LOADED_BY_A_RUN = (
     "harness.console",
     "harness.report",
     "harness.matrix",
-    "scipy.stats",
+    "scipy.special",
 )
 """What `harness matrix` has imported by the time its cases have run."""
 
