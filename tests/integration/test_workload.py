@@ -171,10 +171,12 @@ def test_two_epochs_with_a_checkpoint(python: str, tmp_path: Path) -> None:
     assert infer["images"] == 80
     names = [(e["event"], e.get("phase")) for e in run.events if e["event"] != "progress"]
     assert names == [
+        ("device", None),
         ("phase", "train"),
         ("epoch", None),
         ("epoch", None),
         ("done", "train"),
+        ("device", None),
         ("phase", "infer"),
         ("done", "infer"),
     ]
