@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from harness.model import Case, Record, Status
 
-ROW, COLUMN = "dataset", "model"
 _TOLD_APART_BY = ("framework", "image", "batch_size", "precision", "jit", "weights", "protocol")
 _ALSO = ("measure", "gpu", "overrides")
 

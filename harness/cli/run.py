@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +15,9 @@ from harness.errors import ExitCode, InputError
 if TYPE_CHECKING:
     from harness.campaign import Request
     from harness.matrix import Matrix
+
+
+_OPTIONS = "the options"
 
 
 def matrix(
@@ -84,8 +88,21 @@ def bench(
         "dataset_fallback": dataset_fallback,
     }
     text = yaml.safe_dump({k: v for k, v in content.items() if v is not None}, sort_keys=False)
-    parsed = parse(text, "the options")
+    try:
+        parsed = parse(text, _OPTIONS)
+    except InputError as error:
+        raise InputError(_by_option(error.message), error.next_step) from error
     _measure(parsed, text, _request(gpu, runtime, data_dir, results, machine, budget, offline))
+
+
+def _by_option(message: str) -> str:
+    """A matrix's complaint in the words of the command line: the option, not a line of YAML."""
+    return re.sub(
+        rf"^{_OPTIONS}:\d+:\d+: (?:axes\.|defaults\.)?(\w+)",
+        lambda found: "--" + found[1].replace("_", "-"),
+        message,
+        flags=re.MULTILINE,
+    )
 
 
 def _request(

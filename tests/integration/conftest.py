@@ -83,3 +83,21 @@ def one_gpu(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     subprocess.run([compiler, "-shared", "-fPIC", "-o", library, FAKE_NVML], check=True)
     paths = [str(folder), os.environ.get("LD_LIBRARY_PATH", "")]
     return {"LD_LIBRARY_PATH": ":".join(path for path in paths if path)}
+
+
+@pytest.fixture
+def small_disk(as_root: None, tmp_path: Path) -> Iterator[Path]:
+    """A folder that is a disk of 1 MiB, for a test to fill or to make read-only."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    if shutil.which("mount") is None:
+        lacking("mount is needed to make a small disk")
+    mount("-t", "tmpfs", "-o", "size=1m", "tmpfs", folder)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+def mount(*arguments: str | Path) -> None:
+    subprocess.run(["mount", *arguments], check=True)

@@ -18,6 +18,7 @@ import pytest
 from harness.results.run import RunFolder
 from harness.runtimes.engine import Engine
 from tests.conftest import lacking, real_data, run_harness
+from tests.integration.conftest import mount
 
 WITHOUT_TENSORFLOW = (
     "import sys; sys.modules['tensorflow'] = None\n"
@@ -193,22 +194,12 @@ def test_a_results_folder_that_cannot_be_made(tmp_path: Path) -> None:
     assert found["results"]["mend"] == "name another with --results"
 
 
-@pytest.mark.usefixtures("as_root")
-def test_a_disk_that_is_full_and_one_that_is_read_only(tmp_path: Path) -> None:
-    small = tmp_path / "small"
-    small.mkdir()
-    mount = shutil.which("mount")
-    if mount is None:
-        lacking("mount is needed to make a small disk")
-    subprocess.run([str(mount), "-t", "tmpfs", "-o", "size=1m", "tmpfs", small], check=True)
-    try:
-        found = doctor("--results", small / "results", code=3)
-        assert "free; the largest case needs" in found["results"]["what"]
-        subprocess.run([str(mount), "-o", "remount,ro", small], check=True)
-        found = doctor("--results", small / "results", code=3)
-        assert "cannot be written by this user" in found["results"]["what"]
-    finally:
-        subprocess.run(["umount", small], check=True)
+def test_a_disk_that_is_full_and_one_that_is_read_only(small_disk: Path) -> None:
+    found = doctor("--results", small_disk / "results", code=3)
+    assert "free; the largest case needs" in found["results"]["what"]
+    mount("-o", "remount,ro", small_disk)
+    found = doctor("--results", small_disk / "results", code=3)
+    assert "cannot be written by this user" in found["results"]["what"]
 
 
 @contextmanager
