@@ -48,8 +48,20 @@ class Status(str, Enum):
 # ------------------------------------------------------------------ the case
 
 
+class Limits(Frozen):
+    """How long a case may take, be silent, and how often an infrastructure fault is retried."""
+
+    timeout_s: float | None = None
+    stall_timeout_s: float | None = None
+    retries: int = 2
+
+
 class Case(Frozen):
-    """One cell of the expanded matrix, as it was asked for."""
+    """One cell of the expanded matrix, as it was asked for.
+
+    `expect` are the statuses it should end with, where it is not to complete; neither they nor
+    `limits` and `tags` make it another benchmark.
+    """
 
     model: str
     dataset: str
@@ -63,6 +75,9 @@ class Case(Frozen):
     measure: str
     overrides: dict[str, Any]
     gpu: str
+    limits: Limits = Limits()
+    expect: tuple[Status, ...] = ()
+    tags: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
@@ -83,6 +98,11 @@ class Case(Frozen):
         if environment:
             parts.append("x" + _short_hash(environment))
         return "_".join(re.sub(r"[^A-Za-z0-9.-]+", "-", part) for part in parts)
+
+
+def as_expected(case: Case, status: Status) -> bool:
+    """Whether a case that ended with `status` did what the matrix says it should."""
+    return status in case.expect if case.expect else status.completed
 
 
 def _short_hash(value: object) -> str:
@@ -131,7 +151,6 @@ class PlannedCase:
     weights_folder: Path | None
     env: Mapping[str, str] = field(default_factory=dict)
     memory_limit: int | None = None
-    timeout_s: float | None = None
     same_as: str | None = None
 
     @property
@@ -223,7 +242,11 @@ class Memory(Frozen):
 
 
 class Record(Frozen):
-    """The result of one attempt: one line of records.jsonl."""
+    """The result of one attempt: one line of records.jsonl.
+
+    `same_as` names the case whose measurement it shares, `beside` the cases that were measured on
+    other devices of the machine meanwhile.
+    """
 
     schema_version: int = SCHEMA_VERSION
     run_id: str
@@ -233,6 +256,7 @@ class Record(Frozen):
     repeat: int
     attempt: int
     same_as: str | None = None
+    beside: tuple[str, ...] = ()
     status: Status
     reason: str
     case: Case

@@ -79,9 +79,8 @@ def prepare(matrix: Matrix, text: str, request: Request, note: Callable[[str], N
         request.runtime, _needs(cases, devices, image_of), note, request.results.resolve()
     )
     note(f"runtime {chosen.runtime.name}: {chosen.reason}")
-    planned = plan(
-        cases, Resolved(devices, data, image_of, chosen.images, request.budget_s), matrix.timeout
-    )
+    budget_s = matrix.budget if request.budget_s is None else request.budget_s
+    planned = plan(cases, Resolved(devices, data, image_of, chosen.images, budget_s))
     machine = fingerprint.take(gpus, request.results)
     return Prepared(
         matrix=matrix,

@@ -8,7 +8,7 @@ from typing import Any
 from harness.catalog import protocols
 from harness.errors import InputError
 from harness.matrix.schema import Matrix
-from harness.model import Case
+from harness.model import Case, Limits
 
 MAX_CASES = 100_000
 
@@ -70,6 +70,7 @@ def _case(choice: dict[str, Any], matrix: Matrix) -> Case:
         measure=choice.get("measure", "full"),
         overrides=overrides,
         gpu=choice["gpu"],
+        limits=Limits(timeout_s=matrix.timeout),
     )
 
 

@@ -129,7 +129,7 @@ class Matrix(Frozen):
     """A whole matrix file.
 
     A case with one of the values of every axis under `gpu_only` is left out where it would be
-    measured on the processor.
+    measured on the processor. `budget` is what ``quick`` may spend on a case's training steps.
     """
 
     axes: Axes = Axes()
@@ -140,3 +140,4 @@ class Matrix(Frozen):
     env: dict[EnvName, EnvValue] = Field(default_factory=dict)
     memory_limit: Size | None = None
     timeout: Duration | None = None
+    budget: Duration | None = None

@@ -50,9 +50,7 @@ def workload_digest() -> str:
     return total.hexdigest()
 
 
-def plan(
-    cases: Iterable[Case], resolved: Resolved, timeout_s: float | None = None
-) -> list[PlannedCase]:
+def plan(cases: Iterable[Case], resolved: Resolved) -> list[PlannedCase]:
     """Planned cases in the order given.
 
     Of cases that have become the same measurement, all but the first say in `same_as` whose
@@ -61,7 +59,7 @@ def plan(
     planned = []
     first: dict[tuple[Any, ...], str] = {}
     for case in cases:
-        one = _plan_one(case, resolved, timeout_s)
+        one = _plan_one(case, resolved)
         same = (one.key, one.device, one.image, case.measure)
         if same in first:
             one = replace(one, same_as=first[same])
@@ -71,7 +69,7 @@ def plan(
     return planned
 
 
-def _plan_one(case: Case, resolved: Resolved, timeout_s: float | None) -> PlannedCase:
+def _plan_one(case: Case, resolved: Resolved) -> PlannedCase:
     device = resolved.devices[case.gpu]
     found = resolved.data[case.dataset]
     image = resolved.images.get(resolved.image_names[case.id])
@@ -115,7 +113,6 @@ def _plan_one(case: Case, resolved: Resolved, timeout_s: float | None) -> Planne
         weights_folder=locate_weights(weights) if weights else None,
         env=case.overrides.get("env", {}),
         memory_limit=case.overrides.get("memory_limit"),
-        timeout_s=timeout_s,
     )
 
 

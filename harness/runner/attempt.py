@@ -101,7 +101,7 @@ def _run(
     try:
         attempt = runtime.start(spec)
         with _Reader(attempt) as reader:
-            killed = _follow(attempt, reader, watch, planned.timeout_s, stopped)
+            killed = _follow(attempt, reader, watch, planned.case.limits.timeout_s, stopped)
             if killed is not None:
                 attempt.stop(GRACE_S)
                 _drain(reader, watch)

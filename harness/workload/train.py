@@ -250,7 +250,7 @@ def _sampling_told(budget_s: float) -> Callable[[int, Block], None]:
 
 
 def save(model: Model, path: str) -> None:
-    """Save in Keras's own format, optimizer included, as the study's checkpoints do."""
+    """Save the whole model, optimizer included, as the study's checkpoints do."""
     model.save(path)
 
 

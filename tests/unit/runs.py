@@ -100,7 +100,7 @@ def prepared(
         matrix=parsed,
         text=matrix,
         cases=tuple(cases),
-        planned=tuple(plan(cases, resolved, parsed.timeout)),
+        planned=tuple(plan(cases, resolved)),
         chosen=Chosen(runtime, "the test says so"),
         fingerprint=MACHINE,
         machine="scripted-machine",

@@ -47,7 +47,7 @@ def stub(tmp_path: Path, document: dict[str, Any]) -> Stub:
     return make
 
 
-SAVE = "open(os.path.join(folders.out, 'model.keras'), 'w').close()\n"
+SAVE = "open(os.path.join(folders.out, 'model.h5'), 'w').close()\n"
 
 
 def run(command: list[str]) -> subprocess.CompletedProcess[str]:
@@ -55,7 +55,7 @@ def run(command: list[str]) -> subprocess.CompletedProcess[str]:
 
 
 def test_phases_run_in_order_in_processes_of_their_own(stub: Stub, tmp_path: Path) -> None:
-    tell = "print(%r, os.getpid() != %d, os.path.exists(folders.out + '/model.keras'))"
+    tell = "print(%r, os.getpid() != %d, os.path.exists(folders.out + '/model.h5'))"
     command = stub(SAVE + tell % ("train", os.getpid()), tell % ("infer", os.getpid()))
     done = run(command)
     assert (done.returncode, done.stderr) == (0, "")
@@ -159,7 +159,7 @@ def test_the_callers_signal_handlers_come_back() -> None:
 def test_remove_takes_files_folders_and_nothing(
     tmp_path: Path, make: Callable[[Path], None]
 ) -> None:
-    path = tmp_path / "model.keras"
+    path = tmp_path / "model.h5"
     make(path)
     phases.remove(str(path))
     assert not path.exists()
