@@ -60,6 +60,7 @@ def _info(prepared: Prepared, run_id: str) -> RunInfo:
         matrix=prepared.text,
         matrix_sha256=sha256(prepared.text),
         cases=prepared.cases,
+        ingredients={case.id: dict(case.ingredients) for case in prepared.planned},
         invocations=(invocation,),
     )
 

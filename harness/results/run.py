@@ -10,6 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
+
+from pydantic import Field
 
 from harness.errors import InputError, MachineError
 from harness.host.fingerprint import Fingerprint
@@ -32,7 +35,10 @@ class Invocation(Frozen):
 
 
 class RunInfo(Frozen):
-    """What run.json holds. `cases` are all cells in the matrix's order, measured or not."""
+    """What run.json holds. `cases` are all cells in the matrix's order, measured or not.
+
+    `ingredients` are, by case id, what each case key was made from; older runs lack them.
+    """
 
     schema_version: int = SCHEMA_VERSION
     run_id: str
@@ -41,6 +47,7 @@ class RunInfo(Frozen):
     matrix: str
     matrix_sha256: str
     cases: tuple[Case, ...]
+    ingredients: dict[str, dict[str, Any]] = Field(default_factory=dict)
     invocations: tuple[Invocation, ...] = ()
 
 
