@@ -53,4 +53,11 @@ class NoFrameworkError(MachineError):
 
 
 class InfraError(Exception):
-    """Engine, image, dataset or disk failed while a case ran: the case becomes `infra`."""
+    """Engine, image, dataset or disk failed while a case ran: the case becomes `infra`.
+
+    `transient` where it may pass by itself, so that another attempt is worth it.
+    """
+
+    def __init__(self, message: str, transient: bool = False) -> None:
+        super().__init__(message)
+        self.transient = transient

@@ -104,6 +104,11 @@ TABLE = (
         lambda s: s.exit.killed_because or "over its time limit",
     ),
     Row(
+        lambda s: s.killed_as is Status.STALLED,
+        Status.STALLED,
+        lambda s: s.exit.killed_because or "no sign of life",
+    ),
+    Row(
         lambda s: not s.finished and bool(s.of_kind(MemoryKind.HARD)),
         Status.OOM,
         lambda s: _quote(_largest(s.of_kind(MemoryKind.HARD))),

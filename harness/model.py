@@ -245,7 +245,7 @@ class Record(Frozen):
     """The result of one attempt: one line of records.jsonl.
 
     `same_as` names the case whose measurement it shares, `beside` the cases that were measured on
-    other devices of the machine meanwhile.
+    other devices of the machine meanwhile. `transient`: an infrastructure fault that may pass.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -257,6 +257,7 @@ class Record(Frozen):
     attempt: int
     same_as: str | None = None
     beside: tuple[str, ...] = ()
+    transient: bool = False
     status: Status
     reason: str
     case: Case

@@ -20,7 +20,8 @@ Budget = Annotated[
     typer.Option(
         "--budget",
         metavar="TIME",
-        help="How long measure quick may train a case, such as 60s. Default: the matrix's budget, or 20 s to 5 min.",
+        help="How long measure quick may train a case, such as 60s. Default: the matrix's, or 20 s "
+        "to 5 min.",
         show_default=False,
     ),
 ]

@@ -8,17 +8,16 @@ import queue
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import InfraError
 from harness.model import Exit, LaunchSpec, OnEvent, PlannedCase, Record, Status, Stopped
-from harness.results.files import write_atomic
+from harness.results.files import held, write_atomic
 from harness.runner.record import Ending, Place, make_record
+from harness.runner.vigil import Killed, Vigil
 from harness.runner.watch import Watch
 from harness.runtimes.base import Attempt, Chunk, Runtime
 from harness.runtimes.command import SPEC_FILE
-from harness.units import human_seconds
 from harness.workload import contract
 
 LOG_FILE = "log.txt"
@@ -53,7 +52,9 @@ def run_attempt(
     write_atomic(place.folder / SPEC_FILE, json.dumps(planned.spec, indent=2) + "\n")
     watch = Watch(planned.id, place.folder / LOG_FILE, on_event)
     try:
-        ending = _run(runtime, _launch_spec(planned, workload, place), planned, watch, stopped)
+        # The workload ends itself once this lock is let go, should the harness be killed.
+        with held(place.folder / SPEC_FILE, f"another harness is at work on {place.folder}"):
+            ending = _run(runtime, _launch_spec(planned, workload, place), planned, watch, stopped)
     finally:
         watch.close()
         # The workload removes it too, unless it was killed.
@@ -85,50 +86,46 @@ def _launch_spec(planned: PlannedCase, workload: Path, place: Place) -> LaunchSp
 # ------------------------------------------------------------------ start and watch
 
 
-@dataclass(frozen=True)
-class _Killed:
-    """Why the harness ended the case."""
-
-    status: Status
-    reason: str
-
-
 def _run(
     runtime: Runtime, spec: LaunchSpec, planned: PlannedCase, watch: Watch, stopped: Stopped
 ) -> Ending:
     attempt: Attempt | None = None
-    killed: _Killed | None = None
+    killed: Killed | None = None
     try:
         attempt = runtime.start(spec)
         with _Reader(attempt) as reader:
-            killed = _follow(attempt, reader, watch, planned.case.limits.timeout_s, stopped)
+            killed = _follow(
+                attempt, reader, watch, Vigil.over(attempt, planned.case.limits), stopped
+            )
             if killed is not None:
                 attempt.stop(GRACE_S)
                 _drain(reader, watch)
         return _ending(attempt.result(), killed)
     except InfraError as error:
-        return _ending(Exit(code=None), killed, str(error))
+        return _ending(Exit(code=None), killed, error)
     finally:
         if attempt is not None:
             attempt.remove()
 
 
-def _ending(ended: Exit, killed: _Killed | None, trouble: str | None = None) -> Ending:
+def _ending(ended: Exit, killed: Killed | None, error: InfraError | None = None) -> Ending:
+    trouble = str(error) if error is not None else None
+    transient = error is not None and error.transient
     if killed is None:
-        return Ending(ended, None, trouble)
+        return Ending(ended, None, trouble, transient)
     told = ended.model_copy(update={"killed_because": killed.reason})
-    return Ending(told, killed.status, trouble)
+    return Ending(told, killed.status, trouble, transient)
 
 
 def _follow(
-    attempt: Attempt, reader: _Reader, watch: Watch, timeout_s: float | None, stopped: Stopped
-) -> _Killed | None:
+    attempt: Attempt, reader: _Reader, watch: Watch, vigil: Vigil, stopped: Stopped
+) -> Killed | None:
     """Read until output and case have ended, or say why the case has to be ended."""
-    started = time.monotonic()
-    look_at = started + LOOK_EVERY_S
+    look_at = time.monotonic() + LOOK_EVERY_S
     while True:
         chunk = reader.next(WAIT_S)
         if chunk is not None:
+            vigil.heard()
             watch.feed(chunk)
         elif reader.finished:
             return None
@@ -139,9 +136,10 @@ def _follow(
                 _drain(reader, watch)
                 return None
         if stopped():
-            return _Killed(Status.INTERRUPTED, "stopped by the user")
-        if timeout_s is not None and moment - started > timeout_s:
-            return _Killed(Status.TIMEOUT, f"over its time limit of {human_seconds(timeout_s)}")
+            return Killed(Status.INTERRUPTED, "stopped by the user")
+        killed = vigil.over_its_limits()
+        if killed is not None:
+            return killed
 
 
 def _drain(reader: _Reader, watch: Watch) -> None:

@@ -34,11 +34,15 @@ class Place:
 
 @dataclass(frozen=True)
 class Ending:
-    """How it ended as the runner knows it: `trouble` is the runtime's own failure."""
+    """How it ended as the runner knows it.
+
+    `trouble` is the runtime's own failure, `transient` where it may pass by itself.
+    """
 
     exit: Exit
     killed_as: Status | None = None
     trouble: str | None = None
+    transient: bool = False
 
 
 def make_record(
@@ -72,6 +76,7 @@ def make_record(
         software_key=software_key(versions),
         repeat=place.repeat,
         attempt=place.attempt,
+        transient=status is Status.INFRA and ending.transient,
         status=status,
         reason=impersonal(reason),
         case=planned.case,

@@ -1,4 +1,4 @@
-"""What every runtime offers. A new one is a page: start, and the five things below."""
+"""What every runtime offers. A new one is a page: start, and the six things below."""
 
 from __future__ import annotations
 
@@ -21,6 +21,9 @@ class Attempt(Protocol):
 
     def running(self) -> bool:
         """Whether the case still runs."""
+
+    def cpu_s(self) -> float | None:
+        """Seconds of processor time used so far; None where it cannot be known."""
 
     def stop(self, grace_s: float) -> None:
         """Ask it to end (TERM), and end it (KILL) after `grace_s`."""

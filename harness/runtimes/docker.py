@@ -19,7 +19,7 @@ from harness.errors import InfraError, MachineError, NoGpuSupportError
 from harness.model import Exit, LaunchSpec
 from harness.runtimes.base import STDERR, STDOUT, Chunk
 from harness.runtimes.docker_options import Terms, options
-from harness.runtimes.engine import ENGINE_ERRORS, Engine, explain
+from harness.runtimes.engine import ENGINE_ERRORS, Engine, explain, infra
 
 TOOLKIT = ("nvidia-container-runtime-hook", "nvidia-container-runtime", "nvidia-ctk")
 HOW_TO_GIVE_A_GPU = (
@@ -45,14 +45,14 @@ class DockerRuntime:
         try:
             container = self.engine.client.containers.create(**options(spec, self.terms))
         except ENGINE_ERRORS as error:
-            raise InfraError(f"the container could not be created: {explain(error)}") from error
+            raise infra("the container could not be created", error) from error
         attempt = DockerAttempt(self.engine, container)
         try:
             attempt.attach()
             container.start()
         except ENGINE_ERRORS as error:
             attempt.remove()
-            raise InfraError(f"the container could not be started: {explain(error)}") from error
+            raise infra("the container could not be started", error) from error
         return attempt
 
     def require_gpu_support(self) -> None:
@@ -173,13 +173,19 @@ class DockerAttempt:
     def running(self) -> bool:
         return str(self._state()["Status"]) not in ENDED
 
+    def cpu_s(self) -> float | None:
+        with contextlib.suppress(*ENGINE_ERRORS, KeyError, TypeError):
+            usage = self._api.stats(self._id, stream=False, one_shot=True)
+            return float(usage["cpu_stats"]["cpu_usage"]["total_usage"]) / 1e9
+        return None
+
     def stop(self, grace_s: float) -> None:
         try:
             self.container.stop(timeout=round(grace_s))
         except NotFound:
             return
         except ENGINE_ERRORS as error:
-            raise InfraError(f"the container could not be stopped: {explain(error)}") from error
+            raise infra("the container could not be stopped", error) from error
 
     def result(self) -> Exit:
         state = self._state()
@@ -214,5 +220,6 @@ class DockerAttempt:
         try:
             state: dict[str, Any] = self._api.inspect_container(self._id)["State"]
         except ENGINE_ERRORS as error:
-            raise InfraError(f"the engine lost the container: {explain(error)}") from error
+            what = f"the engine lost the container: {explain(error)}"
+            raise InfraError(what, transient=True) from error
         return state

@@ -12,7 +12,7 @@ from docker.errors import APIError, DockerException
 from requests.exceptions import RequestException
 from urllib3.exceptions import HTTPError
 
-from harness.errors import InputError, MachineError, NoEngineError
+from harness.errors import InfraError, InputError, MachineError, NoEngineError
 
 ENGINE_ERRORS: tuple[type[Exception], ...] = (
     DockerException,
@@ -83,6 +83,12 @@ def _why(url: str, error: Exception) -> str:
     if "Permission denied" in text:
         return f"this user may not use the Docker engine at {url} (is it in the group docker?)"
     return f"no Docker engine answers at {url}"
+
+
+def infra(what: str, error: Exception) -> InfraError:
+    """`what` the engine failed at, told; one that refuses (4xx) will refuse again."""
+    refused = isinstance(error, APIError) and error.is_client_error()
+    return InfraError(f"{what}: {explain(error)}", transient=not refused)
 
 
 def explain(error: Exception) -> str:

@@ -85,6 +85,15 @@ class LocalAttempt:
     def running(self) -> bool:
         return self.process.poll() is None
 
+    def cpu_s(self) -> float | None:
+        import psutil
+
+        with contextlib.suppress(psutil.Error):
+            whole = psutil.Process(self.process.pid)
+            times = [process.cpu_times() for process in (whole, *whole.children(recursive=True))]
+            return float(sum(spent.user + spent.system for spent in times))
+        return None
+
     def stop(self, grace_s: float) -> None:
         self._signal(signal.SIGTERM)
         deadline = time.monotonic() + grace_s

@@ -19,6 +19,8 @@ class Script:
     files: Mapping[str, str] = field(default_factory=dict)
     exit: Exit = field(default_factory=lambda: Exit(code=0))
     refuses: str | None = None
+    transient: bool = False
+    cpu_s: Callable[[], float | None] = lambda: None
 
 
 class ScriptedRuntime:
@@ -33,7 +35,7 @@ class ScriptedRuntime:
     def start(self, spec: LaunchSpec) -> ScriptedAttempt:
         script = self.scripts(spec)
         if script.refuses is not None:
-            raise InfraError(script.refuses)
+            raise InfraError(script.refuses, script.transient)
         attempt = ScriptedAttempt(script, spec)
         self.attempts.append(attempt)
         return attempt
@@ -62,6 +64,9 @@ class ScriptedAttempt:
 
     def running(self) -> bool:
         return not self._ended.is_set()
+
+    def cpu_s(self) -> float | None:
+        return self.script.cpu_s()
 
     def stop(self, grace_s: float) -> None:
         del grace_s  # a script ends at once

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Callable, List, Optional, Sequence
 
-from . import contract
+from . import contract, lifeline
 from . import spec as specs
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -46,6 +46,7 @@ def main(argv: Sequence[str]) -> int:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         importlib.import_module("." + arguments.phase, __package__).run(spec, folders)
         return 0
+    lifeline.watch(arguments.spec)
     code = os.path.dirname(os.path.abspath(__file__))
 
     def command(phase: str) -> List[str]:

@@ -48,6 +48,11 @@ ROWS = {
         Status.TIMEOUT,
         "over it",
     ),
+    "no sign of life": (
+        seen(143, {}, HARD, killed_as=Status.STALLED, exit=Exit(code=143, killed_because="idle")),
+        Status.STALLED,
+        "idle",
+    ),
     "the user": (seen(143, {}, killed_as=Status.INTERRUPTED), Status.INTERRUPTED, "by the user"),
     "another crash after recoverable events": (
         seen(1, {}, RECOVERABLE, last_line="ValueError: no"),

@@ -47,6 +47,37 @@ def stub(tmp_path: Path, document: dict[str, Any]) -> Stub:
     return make
 
 
+LOCKED = """
+import fcntl, subprocess, sys, time
+fcntl.flock(spec := open(sys.argv[1]), fcntl.LOCK_EX)
+subprocess.Popen(sys.argv[2:])
+time.sleep(60)
+"""
+
+
+def test_a_workload_whose_harness_is_killed_ends_itself(stub: Stub, tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    body = (
+        "signal.signal(signal.SIGTERM, lambda *_: (open(%r, 'w').write('ended'), sys.exit(1)))\n"
+        "open(%r, 'w').write('works')\ntime.sleep(60)" % (str(told), str(told))
+    )
+    command = stub(body)
+    harness = subprocess.Popen(
+        [sys.executable, "-c", LOCKED, str(tmp_path / "spec.json"), *command]
+    )
+    wait_for(lambda: told.exists() and told.read_text() == "works")
+    harness.kill()
+    harness.wait()
+    wait_for(lambda: told.read_text() == "ended")
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 15
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 SAVE = "open(os.path.join(folders.out, 'model.h5'), 'w').close()\n"
 
 
