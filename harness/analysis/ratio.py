@@ -1,0 +1,79 @@
+"""How two sets of repeats relate: the ratio of their geometric means, with an interval. Pure."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+CONFIDENCE = 0.95
+ENOUGH_REPEATS = 3
+"""On each side; with fewer there is a ratio, and no interval."""
+
+METHOD = (
+    "ratio of geometric means over the repeats, with Welch's interval "
+    f"({CONFIDENCE:.0%}) on the logarithms"
+)
+
+_SAME = 1e-9
+"""Relative: what arithmetic alone may make of equal values."""
+_LARGEST = 700.0
+"""The logarithm of what a float still holds."""
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """`value` is new over base; `interval` None where a side has too few repeats to tell."""
+
+    value: float
+    interval: tuple[float, float] | None
+
+    @property
+    def direction(self) -> int | None:
+        """1 or -1 where the interval lies wholly above or below 1, else 0; None without one."""
+        if self.interval is None:
+            return None
+        low, high = self.interval
+        return int(low > 1 + _SAME) - int(high < 1 / (1 + _SAME))
+
+
+def ratio(base: Sequence[float], new: Sequence[float]) -> Ratio:
+    """New over base, from one positive figure a repeat. Raises ValueError where a side has none.
+
+    Logarithms, because noise is relative and swapping the sides then inverts the result. Welch's
+    interval, because one machine may be noisier than the other. All repeats count: an outlier
+    widens the interval rather than disappear.
+    """
+    if not base or not new:
+        raise ValueError("a ratio needs a figure on each side")
+    logs = [[math.log(value) for value in side] for side in (base, new)]
+    difference = statistics.fmean(logs[1]) - statistics.fmean(logs[0])
+    if min(len(base), len(new)) < ENOUGH_REPEATS:
+        return Ratio(_exp(difference), None)
+    half = _half(*logs)
+    return Ratio(_exp(difference), (_exp(difference - half), _exp(difference + half)))
+
+
+def _half(base: Sequence[float], new: Sequence[float]) -> float:
+    """Half of Welch's interval around the difference of the means."""
+    from scipy.special import stdtrit  # scipy.stats would bring 30 MB along
+
+    errors = [statistics.variance(side) / len(side) for side in (base, new)]
+    total = sum(errors)
+    if total == 0:
+        return 0.0
+    shares = [error / total for error in errors]
+    freedom = 1 / sum(
+        share**2 / (len(side) - 1) for share, side in zip(shares, (base, new), strict=True)
+    )
+    return float(stdtrit(freedom, 0.5 + CONFIDENCE / 2)) * math.sqrt(total)
+
+
+def geometric_mean(values: Sequence[float]) -> float:
+    """Of positive values, never none."""
+    return math.exp(statistics.fmean(math.log(value) for value in values))
+
+
+def _exp(value: float) -> float:
+    return math.exp(max(-_LARGEST, min(_LARGEST, value)))
