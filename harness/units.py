@@ -1,4 +1,4 @@
-"""Sizes and durations as people write and read them."""
+"""Sizes, durations and percentages as people write and read them."""
 
 from __future__ import annotations
 
@@ -22,6 +22,14 @@ def parse_duration(text: str | int | float) -> float:
     if match is None or float(match[1]) <= 0:
         raise ValueError(f"{text!r} is no duration; write 90s, 30m or 2h")
     return float(match[1]) * _TIMES[match[2]]
+
+
+def parse_percent(text: str) -> float:
+    """The fraction meant by ``5%`` or ``5``: 0.05. Raises ValueError."""
+    match = re.fullmatch(r"\s*(\d{1,4}(?:\.\d{1,6})?)\s*%?\s*", text, re.ASCII)
+    if match is None:
+        raise ValueError(f"{text!r} is no percentage; write 5% or 2.5")
+    return float(match[1]) / 100
 
 
 def human_bytes(count: int | None) -> str:

@@ -7,7 +7,7 @@ import sys
 import typer
 
 from harness import __version__
-from harness.cli import clean, data, doctor, images, report, run
+from harness.cli import clean, compare, data, doctor, images, report, run
 from harness.errors import HarnessError
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app = typer.Typer(
 app.command("matrix")(run.matrix)
 app.command("bench")(run.bench)
 app.command("report")(report.report)
+app.command("compare")(compare.compare)
 app.add_typer(data.app, name="data")
 app.add_typer(images.app, name="images")
 app.command("doctor")(doctor.doctor)

@@ -1,0 +1,107 @@
+"""``harness compare``: two runs beside each other, for people and for CI."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from harness.cli import options
+from harness.errors import ExitCode, InputError
+
+if TYPE_CHECKING:
+    from harness.results.reading import Run
+
+Only = Annotated[
+    list[str],
+    typer.Option(
+        "--only",
+        metavar="KEY=V[,V...]",
+        help="Only cases with one of these values, such as model=model-a. Repeatable.",
+        show_default=False,
+    ),
+]
+Skip = Annotated[
+    list[str],
+    typer.Option(
+        "--skip",
+        metavar="KEY=V[,V...]",
+        help="No cases with one of these values. Repeatable.",
+        show_default=False,
+    ),
+]
+
+
+def compare(
+    base: Annotated[str, typer.Argument(metavar="BASE", help="An id, a folder, or latest.")],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="The same.")],
+    value: Annotated[
+        str,
+        typer.Option(
+            "--value",
+            metavar="total_execution_s|total_inference_s|images_per_s",
+            help="What to compare.",
+        ),
+    ] = "total_execution_s",
+    fail_if_slower: Annotated[
+        str | None,
+        typer.Option(
+            "--fail-if-slower",
+            metavar="PERCENT",
+            help="Exit 1 where a case's verdict is slower and its ratio beyond this, such as 5%, "
+            "or where a case that completed in BASE no longer does in NEW.",
+            show_default=False,
+        ),
+    ] = None,
+    only: Only = [],  # noqa: B006 - typer takes a list as the default of a list
+    skip: Skip = [],  # noqa: B006
+    form: Annotated[
+        str, typer.Option("--format", metavar="table|markdown|csv|json", help="How to show it.")
+    ] = "table",
+    results: options.Results = options.DEFAULT_RESULTS,
+) -> None:
+    """Compare two runs: per case a ratio with an interval, and whether it is faster or slower."""
+    from harness.analysis.comparison import VALUES
+    from harness.analysis.comparison import compare as compare_runs
+    from harness.analysis.gate import gate
+    from harness.matrix.names import known_name
+    from harness.matrix.selection import parse_selection
+    from harness.report.comparison import FORMATS, gate_lines, render
+    from harness.units import parse_percent
+
+    try:
+        known_name("format", form, FORMATS)
+        known_name("value", value, VALUES)
+        limit = None if fail_if_slower is None else parse_percent(fail_if_slower)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    selection = parse_selection(only, skip)
+    runs = _two_runs(base, new, results)
+    selection.of([case for run in runs for case in run.info.cases])
+    compared = compare_runs(*runs, value, selection.takes)
+    found = None if limit is None else gate(compared, limit)
+    typer.echo(render(compared, form, found))
+    if found is None:
+        return
+    if found.vacuous:
+        raise InputError(
+            "--fail-if-slower tested nothing: no case has a verdict (why is in each line)",
+            "measure the same matrix with `repeats: 3` or more, on both sides",
+        )
+    if form == "csv":
+        typer.echo("\n".join(gate_lines(found)), err=True)
+    if not found.passed:
+        raise typer.Exit(ExitCode.CASES_FAILED)
+
+
+def _two_runs(base: str, new: str, results: Path) -> tuple[Run, Run]:
+    from harness.results.reading import find_run, read_run
+
+    folders = [find_run(name, results) for name in (base, new)]
+    if folders[0].resolve() == folders[1].resolve():
+        raise InputError(
+            f"BASE and NEW are the same run, {folders[0].resolve().name}",
+            f"name two of those in {results}",
+        )
+    return read_run(folders[0]), read_run(folders[1])
