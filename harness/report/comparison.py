@@ -105,9 +105,10 @@ def _side(side: Side | None) -> str:
     """The mean with its number of repeats, and how the others ended: ``≈104.9* (5), 1 x oom``."""
     if side is None:
         return ""
-    ended = [f"{n} x {name}" for name, n in Counter(side.endings).items()]
-    if len(ended) == 1 and not side.completed:
-        ended = [side.endings[0]]
+    ended = [
+        f"{n} x {name}" if n > 1 or side.completed else name
+        for name, n in Counter(side.endings).items()
+    ]
     if side.mean is None:
         completed = ["no figure"] if side.completed else []
         return ", ".join(completed + ended)
