@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from harness.analysis.comparison import Compared, Comparison, Verdict
+from harness.analysis.ratio import Ratio
 
 
 @dataclass(frozen=True)
@@ -35,27 +36,26 @@ class Gate:
 
 def gate(comparison: Comparison, limit: float) -> Gate:
     """Over the limit is a case whose verdict is slower *and* whose ratio itself is beyond it."""
-    more = comparison.more_is_faster
     failing = tuple(case for case in comparison.cases if case.now_fails)
     tested = tuple(case for case in comparison.cases if case.verdict.tested)
+    slows = {
+        case.id: slowdown(case.ratio, comparison.more_is_faster) for case in tested if case.ratio
+    }
     slower = tuple(
-        case
-        for case in tested
-        if case.verdict is Verdict.SLOWER and slowdown(case, more)[0] > 1 + limit
+        case for case in tested if case.verdict is Verdict.SLOWER and slows[case.id][0] > 1 + limit
     )
     return Gate(
         limit,
         tested,
         slower,
         failing,
-        tuple(c for c in tested if c not in slower and slowdown(c, more)[1] > 1 + limit),
+        tuple(c for c in tested if c not in slower and slows[c.id][1] > 1 + limit),
         tuple(c for c in comparison.cases if not c.verdict.tested and c not in failing),
     )
 
 
-def slowdown(case: Compared, more_is_faster: bool) -> tuple[float, float]:
-    """How many times as long a tested case takes in NEW: likely, and at the interval's end."""
-    assert case.ratio is not None
-    assert case.ratio.interval is not None
-    low, high = case.ratio.interval
-    return (1 / case.ratio.value, 1 / low) if more_is_faster else (case.ratio.value, high)
+def slowdown(found: Ratio, more_is_faster: bool) -> tuple[float, float]:
+    """How many times as long it takes in NEW: likely, and at the interval's end, which it has."""
+    assert found.interval is not None
+    low, high = found.interval
+    return (1 / found.value, 1 / low) if more_is_faster else (found.value, high)

@@ -12,8 +12,8 @@ ENOUGH_REPEATS = 3
 """On each side; with fewer there is a ratio, and no interval."""
 
 METHOD = (
-    "ratio of geometric means over the repeats, with Welch's interval "
-    f"({CONFIDENCE:.0%}) on the logarithms"
+    "ratio of geometric means over the repeats, with the wider of Welch's and Student's "
+    f"intervals ({CONFIDENCE:.0%}) on the logarithms"
 )
 
 _SAME = 1e-9
@@ -42,8 +42,9 @@ def ratio(base: Sequence[float], new: Sequence[float]) -> Ratio:
     """New over base, from one positive figure a repeat. Raises ValueError where a side has none.
 
     Logarithms, because noise is relative and swapping the sides then inverts the result. Welch's
-    interval, because one machine may be noisier than the other. All repeats count: an outlier
-    widens the interval rather than disappear.
+    interval, because one machine may be noisier than the other; Student's where that is wider,
+    because Welch's is too narrow for few repeats against many. All repeats count: an outlier
+    widens the interval rather than disappear. benchmarks/comparison_verdicts.py has the rates.
     """
     if not base or not new:
         raise ValueError("a ratio needs a figure on each side")
@@ -56,18 +57,27 @@ def ratio(base: Sequence[float], new: Sequence[float]) -> Ratio:
 
 
 def _half(base: Sequence[float], new: Sequence[float]) -> float:
-    """Half of Welch's interval around the difference of the means."""
-    from scipy.special import stdtrit  # scipy.stats would bring 30 MB along
-
-    errors = [statistics.variance(side) / len(side) for side in (base, new)]
+    """Half of the wider interval around the difference of the means."""
+    counts = [len(side) for side in (base, new)]
+    variances = [statistics.variance(side) for side in (base, new)]
+    errors = [variance / count for variance, count in zip(variances, counts, strict=True)]
     total = sum(errors)
     if total == 0:
         return 0.0
     shares = [error / total for error in errors]
-    freedom = 1 / sum(
-        share**2 / (len(side) - 1) for share, side in zip(shares, (base, new), strict=True)
+    freedom = 1 / sum(share**2 / (count - 1) for share, count in zip(shares, counts, strict=True))
+    together = sum(counts) - 2
+    pooled = sum(v * (count - 1) for v, count in zip(variances, counts, strict=True)) / together
+    return max(
+        _quantile(freedom) * math.sqrt(total),
+        _quantile(together) * math.sqrt(pooled * sum(1 / count for count in counts)),
     )
-    return float(stdtrit(freedom, 0.5 + CONFIDENCE / 2)) * math.sqrt(total)
+
+
+def _quantile(freedom: float) -> float:
+    from scipy.special import stdtrit  # scipy.stats would bring 30 MB along
+
+    return float(stdtrit(freedom, 0.5 + CONFIDENCE / 2))
 
 
 def geometric_mean(values: Sequence[float]) -> float:

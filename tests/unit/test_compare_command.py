@@ -85,7 +85,7 @@ def test_the_table_tells_ratio_interval_verdict_and_method(compare: Command, two
     ]
     assert "Total execution time in seconds: NEW / BASE, above 1 is slower" in said.out
     assert "1 slower" in said.out
-    assert "Welch's interval (95%) on the logarithms" in said.out
+    assert "the wider of Welch's and Student's intervals (95%) on the logarithms" in said.out
     assert ["BASE", "base", "machine-base", "2026-01-01"] in rows
 
 

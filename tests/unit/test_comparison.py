@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks import comparison_verdicts
 from harness.analysis.comparison import Compared, Verdict, compare
 from harness.analysis.gate import gate
 from harness.analysis.identity import case_key
@@ -52,21 +54,22 @@ def of_repeats(base: tuple[Ended, ...], new: tuple[Ended, ...], **fields: Any) -
     st.lists(st.floats(50.0, 200.0), min_size=3, max_size=9, unique=True),
     st.lists(st.floats(50.0, 200.0), min_size=3, max_size=9, unique=True),
 )
-def test_the_interval_is_welchs_on_logarithms(base: list[float], new: list[float]) -> None:
-    """As scipy.stats has it, which the harness itself does not load."""
+def test_the_interval_is_the_wider_of_welchs_and_students(
+    base: list[float], new: list[float]
+) -> None:
+    """As scipy.stats has them, which the harness itself does not load."""
     from scipy.stats import ttest_ind
 
     logs = [[math.log(value) for value in side] for side in (new, base)]
-    wanted = ttest_ind(*logs, equal_var=False).confidence_interval(0.95)
-    assert ratio(base, new).interval == pytest.approx(
-        (math.exp(wanted.low), math.exp(wanted.high)), rel=1e-6
-    )
+    both = [ttest_ind(*logs, equal_var=equal).confidence_interval(0.95) for equal in (True, False)]
+    wanted = min(math.exp(one.low) for one in both), max(math.exp(one.high) for one in both)
+    assert ratio(base, new).interval == pytest.approx(wanted, rel=1e-6)
 
 
 def test_the_interval_of_one_example() -> None:
     found = ratio([100.0, 102.0, 98.0, 101.0], [105.0, 109.0, 104.0])
     assert found.value == pytest.approx(1.0572543, rel=1e-7)
-    assert found.interval == pytest.approx((1.0059008, 1.1112295), rel=1e-7)
+    assert found.interval == pytest.approx((1.0059008, 1.1112295), rel=1e-7)  # Welch's
 
 
 def test_the_ratio_is_of_geometric_means() -> None:
@@ -435,3 +438,35 @@ def test_a_run_keeps_what_its_case_keys_were_made_from(tmp_path: Path) -> None:
     kept = read_run(run(made, lambda event: None).folder)
     (found,) = kept.records
     assert case_key(kept.info.ingredients[found.case_id]) == found.case_key
+
+
+# ------------------------------------------------------------------ the simulation
+
+
+def test_the_simulation_judges_as_compare_does_and_repeats_itself() -> None:
+    noisy, *_ = comparison_verdicts.SETTINGS
+    found = comparison_verdicts.simulate(noisy, 300)
+    assert found == comparison_verdicts.simulate(noisy, 300)
+    assert found.false < 0.1
+    assert found.seen > 0.9
+    assert found.false_gate <= found.false
+    assert found.seen_gate <= found.seen
+    still = comparison_verdicts.normal(0.0)
+    quiet = comparison_verdicts.Setting("no noise", still, still, (3, 3))
+    rates = comparison_verdicts.simulate(quiet, 2)
+    assert (rates.false, rates.seen, rates.few_false, rates.most_seen) == (0.0, 1.0, True, True)
+
+
+def test_every_noise_of_the_simulation_draws_as_many_positive_times_as_asked() -> None:
+    for setting in comparison_verdicts.SETTINGS:
+        drawn = setting.new(random.Random(1), setting.repeats[1])
+        assert len(drawn) == setting.repeats[1]
+        assert all(seconds > 0 for seconds in drawn)
+
+
+@pytest.mark.parametrize(("false", "few"), [(0.05, True), (0.0515, True), (0.0525, False)])
+def test_a_false_alarm_rate_misses_its_aim_where_chance_does_not_explain_it(
+    false: float, few: bool
+) -> None:
+    rates = comparison_verdicts.Rates(false, 0.0, 0.96, 0.5, trials=50_000)
+    assert rates.few_false is few
