@@ -109,11 +109,13 @@ def _side(side: Side | None) -> str:
         f"{n} x {name}" if n > 1 or side.completed else name
         for name, n in Counter(side.endings).items()
     ]
+    mark = SYNTHETIC if side.synthetic else ""
     if side.mean is None:
         completed = ["no figure"] if side.completed else []
-        return ", ".join(completed + ended)
-    about, mark = PREDICTED if side.predicted else "", SYNTHETIC if side.synthetic else ""
-    return ", ".join([f"{about}{side.mean:.4g}{mark} ({len(side.figures)})", *ended])
+        return ", ".join(completed + ended) + mark
+    about = PREDICTED if side.predicted else ""
+    mean = f"{side.mean:.1f}" if side.mean >= 10 else f"{side.mean:.4g}"
+    return ", ".join([f"{about}{mean}{mark} ({len(side.figures)})", *ended])
 
 
 def _ratio(case: Compared) -> str:
@@ -152,7 +154,9 @@ def _differences(case: Compared) -> list[str]:
 
 
 def _method(comparison: Comparison) -> list[str]:
-    notes = [f"how: {METHOD}; (n) is the number of repeats"]
+    notes = []
+    if any(case.ratio for case in comparison.cases):
+        notes.append(f"how: {METHOD}; (n) is the number of repeats")
     tested = sum(case.verdict.tested for case in comparison.cases)
     if any(case.verdict is Verdict.TOO_FEW for case in comparison.cases):
         notes.append(
@@ -178,18 +182,21 @@ def _marks(comparison: Comparison) -> list[str]:
             "interval replaces no repeat"
         )
     if any(side.synthetic for side in sides):
-        notes.append(f"{SYNTHETIC} measured on synthetic images")
+        stood_in = any(r.case.dataset != r.dataset.name for side in sides for r in side.records)
+        more = ", which stood in for the dataset that is named" if stood_in else ""
+        notes.append(f"{SYNTHETIC} measured on synthetic images{more}")
     return notes
 
 
 def gate_lines(gate: Gate) -> list[str]:
     """What ``--fail-if-slower`` tested and found, for people."""
     limit = f"{gate.limit * 100:g} %"
+    count = len(gate.tested)
     lines = [
         f"--fail-if-slower {limit}: {'passed' if gate.passed else 'FAILED'}",
-        f"- tested in {len(gate.tested)} cases: the verdict is slower and the ratio itself is more "
-        f"than {limit} beyond 1; in all that are comparable: completed in {BASE} and no longer in "
-        f"{NEW}",
+        f"- tested in {count} case{'' if count == 1 else 's'}: the verdict is slower and the ratio "
+        f"itself is more than {limit} beyond 1; in all that are comparable: completed in {BASE} "
+        f"and no longer in {NEW}",
     ]
     lines += [f"- slower by more than {limit}: {case.id}" for case in gate.slower]
     for case in gate.failing:

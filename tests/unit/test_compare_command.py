@@ -99,7 +99,7 @@ def test_rates_are_faster_above_one(compare: Command, two: Two) -> None:
 def test_a_case_that_ends_otherwise_is_shown_by_its_statuses(compare: Command, two: Two) -> None:
     two(EVEN, (Status.OOM, Status.OOM, Status.OOM))
     (row,) = [line for line in compare("base", "new").out.splitlines() if line.startswith(A.id)]
-    assert row.split("  ")[1:3] == ["100 (3)", "3 x oom"]
+    assert row.split("  ")[1:3] == ["100.0 (3)", "3 x oom"]
     assert "not completed" in row
 
 
@@ -121,12 +121,30 @@ def test_predictions_and_stand_ins_are_marked(compare: Command, tmp_path: Path) 
     written(run_of("base", marked), tmp_path)
     written(run_of("new", marked), tmp_path)
     said = compare("base", "new").out
-    assert "≈100* (2)" in said
+    assert "≈100.0* (2)" in said
     assert "≈1.000" in said
     assert "- ≈ predicted from a measured part" in said
     assert "replaces no repeat" in said
-    assert "- * measured on synthetic images" in said
+    assert "- * measured on synthetic images, which stood in for the dataset that is named" in said
     assert "too few repeats: a verdict needs 3 on each side" in said
+
+
+def test_what_has_no_ratio_has_no_method(compare: Command, tmp_path: Path) -> None:
+    written(run_of("base", repeats(A, *EVEN)), tmp_path)
+    written(run_of("new", repeats(B, *EVEN)), tmp_path)
+    said = compare("base", "new").out
+    assert "1 only in BASE, 1 only in NEW" in said
+    assert "how:" not in said
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"), [(37580.0, "37580.0 (3)"), (0.01234, "0.01234 (3)"), (9.0, "9 (3)")]
+)
+def test_figures_are_shown_as_people_read_them(
+    compare: Command, two: Two, seconds: float, shown: str
+) -> None:
+    two((seconds,) * 3, (seconds,) * 3)
+    assert f"  {shown}  " in compare("base", "new").out
 
 
 def test_only_and_skip_choose_cases(compare: Command, tmp_path: Path) -> None:
