@@ -72,9 +72,9 @@ def test_the_table_tells_ratio_interval_verdict_and_method(compare: Command, two
     rows = [line.split() for line in said.out.splitlines()]
     (row,) = [row for row in rows if row[:1] == [A.id]]
     assert row[1:] == [
-        "100",
+        "100.0",
         "(3)",
-        "110",
+        "110.0",
         "(3)",
         "1.100",
         "(1.076",
