@@ -59,6 +59,11 @@ def memory_words(event: model.MemoryEvent) -> str:
     return f"{event.allocator or 'the host'} {kind} {size}"
 
 
+def retry_words(event: model.Retrying) -> str:
+    """That an attempt failed for a reason which may pass."""
+    return f"{event.record.reason}; trying again in {human_seconds(event.wait_s)}"
+
+
 def where(event: model.Progress) -> str:
     if event.sampling:
         return f"sample, {event.done} of at most {event.total} s"
@@ -72,8 +77,8 @@ class Lines:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._last = 0.0
-        self._started = 0.0
+        self._last: dict[str, float] = {}
+        self._started: dict[str, float] = {}
 
     def __enter__(self) -> Lines:
         return self
@@ -84,27 +89,37 @@ class Lines:
     def on_event(self, event: model.Event) -> None:
         match event:
             case model.CaseStarted():
-                self._started = self._last = self._clock()
+                self._started[event.case_id] = self._last[event.case_id] = self._clock()
                 self.note(f"case {event.number}/{event.of}: {event.case_id}")
             case model.PhaseStarted():
-                self._started = self._clock()
-                self.note(f"  {event.phase}")
+                self._started[event.case_id] = self._clock()
+                self._of_case(event.case_id, event.phase)
             case model.Progress():
                 self._progress(event)
             case model.MemoryEventSeen():
-                self.note(f"  memory: {memory_words(event.memory)}")
+                self._of_case(event.case_id, f"memory: {memory_words(event.memory)}")
             case model.CaseFinished():
-                self.note(f"  {outcome(event.record)}")
+                self._of_case(event.record.case_id, outcome(event.record))
+                self._started.pop(event.record.case_id, None)
+            case model.Retrying():
+                self._of_case(event.record.case_id, retry_words(event))
+            case model.Note():
+                self.note(event.text)
 
     def _progress(self, event: model.Progress) -> None:
         moment = self._clock()
-        if moment - self._last < LINE_EVERY_S:
+        if moment - self._last.setdefault(event.case_id, moment) < LINE_EVERY_S:
             return
-        self._last = moment
+        self._last[event.case_id] = moment
         rate = f", {event.images_per_s:.0f} images/s" if event.images_per_s else ""
-        left = (event.total - event.done) * (moment - self._started) / max(event.done, 1)
+        since = moment - self._started.setdefault(event.case_id, moment)
+        left = (event.total - event.done) * since / max(event.done, 1)
         time_left = "" if event.sampling else f", {human_seconds(left)} left"
-        self.note(f"  {event.phase} {where(event)}{rate}{time_left}")
+        self._of_case(event.case_id, f"{event.phase} {where(event)}{rate}{time_left}")
+
+    def _of_case(self, case_id: str, text: str) -> None:
+        """Below the case's own line; named where others are measured beside it."""
+        self.note(f"  {case_id}: {text}" if len(self._started) > 1 else f"  {text}")
 
     def note(self, text: str) -> None:
         with contextlib.suppress(OSError, ValueError):  # nobody reads on: the run matters more
@@ -113,7 +128,7 @@ class Lines:
 
 
 class Live:
-    """One live row for the case that runs, and a line for each that has ended."""
+    """One live row for each case that runs, and a line for each that has ended."""
 
     def __init__(self) -> None:
         self.console = Console(stderr=True, highlight=False)
@@ -128,7 +143,7 @@ class Live:
             transient=True,
             refresh_per_second=2,  # ten a second, rich's default, cost 1.3% of a core
         )
-        self._task: TaskID | None = None
+        self._tasks: dict[str, TaskID] = {}
 
     def __enter__(self) -> Live:
         self._rows.start()
@@ -147,13 +162,14 @@ class Live:
             case model.CaseStarted():
                 number = f"{event.number}/{event.of}"
                 self._show(event.case_id, number, "starting")
-            case model.PhaseStarted() if self._task is not None:
-                self._rows.reset(self._task, total=None)
-                self._rows.update(self._task, phase=event.phase, where="", rate="")
-            case model.Progress() if self._task is not None:
+            case model.PhaseStarted() if event.case_id in self._tasks:
+                task = self._tasks[event.case_id]
+                self._rows.reset(task, total=None)
+                self._rows.update(task, phase=event.phase, where="", rate="")
+            case model.Progress() if event.case_id in self._tasks:
                 rate = f"{event.images_per_s:.0f} images/s" if event.images_per_s else ""
                 self._rows.update(
-                    self._task,
+                    self._tasks[event.case_id],
                     completed=event.done,
                     total=event.total,
                     phase=event.phase,
@@ -164,20 +180,24 @@ class Live:
                 self.note(f"memory: {memory_words(event.memory)}")
             case model.CaseFinished():
                 self._finish(event.record)
+            case model.Retrying():
+                self.note(f"{event.record.case_id}: {retry_words(event)}")
+            case model.Note():
+                self.note(event.text)
 
-    def _show(self, description: str, number: str, phase: str) -> None:
-        self._clear()
-        self._task = self._rows.add_task(
-            description, total=None, number=number, phase=phase, where="", rate=""
+    def _show(self, case_id: str, number: str, phase: str) -> None:
+        self._clear(case_id)
+        self._tasks[case_id] = self._rows.add_task(
+            case_id, total=None, number=number, phase=phase, where="", rate=""
         )
 
-    def _clear(self) -> None:
-        if self._task is not None:
-            self._rows.remove_task(self._task)
-            self._task = None
+    def _clear(self, case_id: str) -> None:
+        task = self._tasks.pop(case_id, None)
+        if task is not None:
+            self._rows.remove_task(task)
 
     def _finish(self, record: model.Record) -> None:
-        self._clear()
+        self._clear(record.case_id)
         mark = _MARKS[record.status.completed]
         self._rows.console.print(f"{mark} {escape(record.case_id)}: {escape(outcome(record))}")
 

@@ -137,7 +137,10 @@ class DatasetIdentity(Frozen):
 
 @dataclass(frozen=True)
 class PlannedCase:
-    """A case with every name resolved: nothing is left to decide at launch."""
+    """A case with every name resolved: nothing is left to decide at launch.
+
+    `pool` are devices that would do as well as `device`, where several are used at once.
+    """
 
     case: Case
     key: str
@@ -152,6 +155,7 @@ class PlannedCase:
     env: Mapping[str, str] = field(default_factory=dict)
     memory_limit: int | None = None
     same_as: str | None = None
+    pool: tuple[Device, ...] = ()
 
     @property
     def id(self) -> str:
@@ -322,7 +326,22 @@ class CaseFinished:
     record: Record
 
 
-Event = CaseStarted | PhaseStarted | Progress | MemoryEventSeen | CaseFinished
+@dataclass(frozen=True)
+class Retrying:
+    """An infrastructure fault ended an attempt; the next one begins in `wait_s`."""
+
+    record: Record
+    wait_s: float
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something to tell the user that is about no attempt."""
+
+    text: str
+
+
+Event = Note | Retrying | CaseStarted | PhaseStarted | Progress | MemoryEventSeen | CaseFinished
 OnEvent = Callable[[Event], None]
 Stopped = Callable[[], bool]
 """Whether the user has asked for the run to end."""

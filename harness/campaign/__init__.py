@@ -1,6 +1,21 @@
 """A run: prepared whole, then measured case by case, every finished attempt journalled."""
 
 from harness.campaign.prepare import Prepared, Request, prepare
-from harness.campaign.run import Outcome, run
+from harness.campaign.preview import PlannedCell, Preview, Supply, preview
+from harness.campaign.run import Outcome, resume, run
+from harness.campaign.schedule import Schedule, UntilStable
 
-__all__ = ["Outcome", "Prepared", "Request", "prepare", "run"]
+__all__ = [
+    "Outcome",
+    "PlannedCell",
+    "Prepared",
+    "Preview",
+    "Request",
+    "Schedule",
+    "Supply",
+    "UntilStable",
+    "prepare",
+    "preview",
+    "resume",
+    "run",
+]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.catalog import datasets, default_image
@@ -11,9 +11,17 @@ from harness.errors import MachineError
 from harness.fetch import EveryTenSeconds, NoMirrorError, fetch_missing, writable_folder
 from harness.host import fingerprint
 from harness.host.gpus import Gpus, choose, find_gpus
-from harness.matrix import Matrix, expand, select
+from harness.matrix import Matrix, Selection, expand, select
 from harness.model import Case, Device, PlannedCase
-from harness.plan import Chosen, DataFolders, Resolved, choose_runtime, locate, plan
+from harness.plan import (
+    Chosen,
+    DataFolders,
+    Resolved,
+    choose_runtime,
+    locate,
+    plan,
+    share_out,
+)
 from harness.plan.runtime import Need
 from harness.preflight import check_results_folder, space_needed, worries
 
@@ -29,6 +37,8 @@ class Request:
     machine: str | None = None
     budget_s: float | None = None
     offline: bool = False
+    selection: Selection = field(default_factory=Selection)
+    parallel: bool = False
 
 
 @dataclass(frozen=True)
@@ -42,6 +52,7 @@ class Prepared:
     chosen: Chosen
     fingerprint: fingerprint.Fingerprint
     machine: str
+    machine_hash: str
     results: Path
 
 
@@ -50,7 +61,7 @@ def prepare(matrix: Matrix, text: str, request: Request, note: Callable[[str], N
 
     `note` is told what takes long, such as an image that is built, and what was decided.
     """
-    cases = expand(matrix, request.gpus)
+    cases = request.selection.of(expand(matrix, request.gpus))
     gpus = find_gpus()
     devices = {wish: choose(wish, gpus) for wish in dict.fromkeys(case.gpu for case in cases)}
     if request.gpus != ("auto",) and not set(devices) <= set(request.gpus):
@@ -70,7 +81,7 @@ def prepare(matrix: Matrix, text: str, request: Request, note: Callable[[str], N
     for name, found in data.items():
         if found.stands_in:
             note(f"{name} is not on this machine: synthetic images stand in for it")
-    image_of = {case.id: _image(case, devices[case.gpu]) for case in cases}
+    image_of = {case.id: image_for(case, devices[case.gpu]) for case in cases}
     on_processor = [case.model for case in cases if devices[case.gpu].kind == "cpu"]
     for_gpus = [image_of[case.id] for case in cases if devices[case.gpu].kind == "gpu"]
     for worry in worries(on_processor, for_gpus, gpus.driver):
@@ -81,6 +92,8 @@ def prepare(matrix: Matrix, text: str, request: Request, note: Callable[[str], N
     note(f"runtime {chosen.runtime.name}: {chosen.reason}")
     budget_s = matrix.budget if request.budget_s is None else request.budget_s
     planned = plan(cases, Resolved(devices, data, image_of, chosen.images, budget_s))
+    if request.parallel:
+        planned = share_out(planned, gpus)
     machine = fingerprint.take(gpus, request.results)
     return Prepared(
         matrix=matrix,
@@ -90,6 +103,7 @@ def prepare(matrix: Matrix, text: str, request: Request, note: Callable[[str], N
         chosen=chosen,
         fingerprint=machine,
         machine=request.machine or fingerprint.label(machine, gpus),
+        machine_hash=fingerprint.machine_hash(machine, gpus),
         results=request.results,
     )
 
@@ -123,7 +137,8 @@ def _why(wish: str, device: Device, gpus: Gpus) -> str:
     return f" ({gpus.problem})" if gpus.problem and device.kind == "gpu" else ""
 
 
-def _image(case: Case, device: Device) -> str:
+def image_for(case: Case, device: Device) -> str:
+    """The catalog's name of the image that a case runs in on `device`."""
     return case.image or default_image(case.framework, "gpu" if device.kind == "gpu" else "cpu")
 
 

@@ -7,7 +7,7 @@ import sys
 import typer
 
 from harness import __version__
-from harness.cli import clean, compare, data, doctor, images, report, run
+from harness.cli import clean, compare, data, doctor, images, plan, report, run
 from harness.errors import HarnessError
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app = typer.Typer(
 )
 app.command("matrix")(run.matrix)
 app.command("bench")(run.bench)
+app.command("plan")(plan.plan)
 app.command("report")(report.report)
 app.command("compare")(compare.compare)
 app.add_typer(data.app, name="data")

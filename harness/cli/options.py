@@ -62,3 +62,67 @@ Machine = Annotated[
         show_default=False,
     ),
 ]
+Only = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--only",
+        metavar="KEY=V[,V]",
+        help="Take only the cases with one of these values, such as model=model-a. Repeatable.",
+        show_default=False,
+    ),
+]
+Skip = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--skip",
+        metavar="KEY=V[,V]",
+        help="Leave out the cases with one of these values. Repeatable.",
+        show_default=False,
+    ),
+]
+Resume = Annotated[
+    str | None,
+    typer.Option(
+        "--resume",
+        metavar="RUN",
+        help="Go on with a run that broke off (an id, a folder, or latest): measure what is left.",
+        show_default=False,
+    ),
+]
+Rerun = Annotated[
+    str | None,
+    typer.Option(
+        "--rerun",
+        metavar="STATUS[,...]",
+        help="With --resume: measure again what ended so, such as oom,failed.",
+        show_default=False,
+    ),
+]
+Parallel = Annotated[
+    bool,
+    typer.Option(
+        "--parallel",
+        help="Use several GPUs at once. Neighbours disturb each other: the records say who ran "
+        "beside whom.",
+    ),
+]
+UntilCi = Annotated[
+    str | None,
+    typer.Option(
+        "--until-ci",
+        metavar="PERCENT",
+        help="Repeat each case until the 95% interval of its median is this narrow, such as 1%.",
+        show_default=False,
+    ),
+]
+MaxRepeats = Annotated[
+    int, typer.Option("--max-repeats", metavar="N", min=1, help="With --until-ci: no more repeats.")
+]
+MaxTime = Annotated[
+    str,
+    typer.Option(
+        "--max-time",
+        metavar="TIME",
+        help="With --until-ci: begin no repeat that would end later than this after the start.",
+    ),
+]

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,8 +16,9 @@ from harness.cli import options
 from harness.errors import ExitCode, InputError
 
 if TYPE_CHECKING:
-    from harness.campaign import Request
+    from harness.campaign import Outcome, Prepared, Request, Schedule
     from harness.matrix import Matrix
+    from harness.model import OnEvent, Status, Stopped
 
 
 _OPTIONS = "the options"
@@ -29,12 +33,35 @@ def matrix(
     machine: options.Machine = None,
     budget: options.Budget = None,
     offline: options.Offline = False,
+    only: options.Only = None,
+    skip: options.Skip = None,
+    resume: options.Resume = None,
+    rerun: options.Rerun = None,
+    parallel: options.Parallel = False,
+    until_ci: options.UntilCi = None,
+    max_repeats: options.MaxRepeats = 20,
+    max_time: options.MaxTime = "4h",
 ) -> None:
     """Measure every case of a matrix file."""
-    from harness.matrix import load
+    from harness.matrix import load, parse_selection
+    from harness.results.reading import find_run
 
     parsed, text = load(file)
-    _measure(parsed, text, _request(gpu, runtime, data_dir, results, machine, budget, offline))
+    request = replace(
+        machine_request(gpu, runtime, data_dir, results, machine, budget, offline),
+        selection=parse_selection(only or (), skip or ()),
+        parallel=parallel,
+    )
+    if rerun is not None and resume is None:
+        raise InputError("--rerun says what a run that goes on measures again", "add --resume RUN")
+    going_on = find_run(resume, results) if resume is not None else None
+    _measure(
+        parsed,
+        text,
+        request,
+        schedule(parallel, until_ci, max_repeats, max_time),
+        partial(_resume, going_on, statuses(rerun)) if going_on is not None else _run,
+    )
 
 
 def bench(
@@ -65,6 +92,9 @@ def bench(
     machine: options.Machine = None,
     budget: options.Budget = None,
     offline: options.Offline = False,
+    until_ci: options.UntilCi = None,
+    max_repeats: options.MaxRepeats = 20,
+    max_time: options.MaxTime = "4h",
 ) -> None:
     """Measure one case: a matrix of one."""
     import yaml
@@ -92,7 +122,8 @@ def bench(
         parsed = parse(text, _OPTIONS)
     except InputError as error:
         raise InputError(_by_option(error.message), error.next_step) from error
-    _measure(parsed, text, _request(gpu, runtime, data_dir, results, machine, budget, offline))
+    request = machine_request(gpu, runtime, data_dir, results, machine, budget, offline)
+    _measure(parsed, text, request, schedule(False, until_ci, max_repeats, max_time), _run)
 
 
 def _by_option(message: str) -> str:
@@ -105,7 +136,7 @@ def _by_option(message: str) -> str:
     )
 
 
-def _request(
+def machine_request(
     gpu: str,
     runtime: str,
     data_dir: Path | None,
@@ -134,9 +165,61 @@ def _request(
     return Request(gpus, runtime, data_dir, results, machine, budget_s, offline)
 
 
-def _measure(parsed: Matrix, text: str, request: Request) -> None:
+def schedule(parallel: bool, until_ci: str | None, max_repeats: int, max_time: str) -> Schedule:
+    """The options that are about order and repeats, checked. Raises InputError."""
+    from harness.campaign import Schedule, UntilStable
+    from harness.units import parse_duration, parse_share
+
+    if until_ci is None:
+        return Schedule(parallel)
+    try:
+        until = UntilStable(parse_share(until_ci), max_repeats, parse_duration(max_time))
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    return Schedule(parallel, until)
+
+
+def statuses(text: str | None) -> tuple[Status, ...]:
+    """The statuses in ``oom,failed``. Raises InputError."""
+    from harness.matrix.names import known_name
+    from harness.model import Status
+
+    words = [word.strip() for word in (text or "").split(",") if word.strip()]
+    try:
+        return tuple(
+            Status(known_name("status", word, (status.value for status in Status)))
+            for word in words
+        )
+    except ValueError as error:
+        raise InputError(f"--rerun: {error}") from error
+
+
+Go = Callable[["Prepared", "OnEvent", "Stopped", "Schedule"], "Outcome"]
+"""Measures what has been prepared."""
+
+
+def _run(prepared: Prepared, on_event: OnEvent, stopped: Stopped, order: Schedule) -> Outcome:
+    from harness.campaign import run
+
+    return run(prepared, on_event, stopped, order)
+
+
+def _resume(
+    path: Path,
+    rerun: Sequence[Status],
+    prepared: Prepared,
+    on_event: OnEvent,
+    stopped: Stopped,
+    order: Schedule,
+) -> Outcome:
+    from harness.campaign import resume
+
+    return resume(prepared, path, rerun, on_event, stopped, order)
+
+
+def _measure(parsed: Matrix, text: str, request: Request, order: Schedule, go: Go) -> None:
     """Prepare, measure, report. Ends the process with the run's exit code."""
-    from harness.campaign import prepare, run
+    from harness.campaign import prepare
     from harness.cli.interruption import Interruption
     from harness.console import display
     from harness.report import render
@@ -145,8 +228,8 @@ def _measure(parsed: Matrix, text: str, request: Request) -> None:
     with Interruption() as interruption, display() as shown:
         prepared = prepare(parsed, text, request, shown.note)
         interruption.gentle = True
-        outcome = run(prepared, shown.on_event, lambda: interruption.asked)
+        outcome = go(prepared, shown.on_event, lambda: interruption.asked, order)
     typer.echo("\n" + render(read_run(outcome.folder), "table"))
     if outcome.interrupted:
         raise typer.Exit(ExitCode.INTERRUPTED)
-    raise typer.Exit(ExitCode.OK if outcome.completed else ExitCode.CASES_FAILED)
+    raise typer.Exit(ExitCode.OK if outcome.as_expected else ExitCode.CASES_FAILED)

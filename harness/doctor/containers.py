@@ -15,9 +15,10 @@ from harness.images import ImageHere, find
 from harness.model import Device, LaunchSpec
 from harness.preflight import Finding
 from harness.results.run import is_alive
+from harness.runtimes.containers import describe
 from harness.runtimes.docker import DockerRuntime
 from harness.runtimes.engine import connect
-from harness.runtimes.leftovers import describe, find_leftovers
+from harness.runtimes.leftovers import find_leftovers
 from harness.workload import contract
 
 NO_ENGINE = Finding("leftovers", None, "not known: no engine to ask")

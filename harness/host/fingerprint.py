@@ -60,10 +60,15 @@ def cpu_model() -> str:
 def label(machine: Fingerprint, gpus: Gpus) -> str:
     """GPU (or processor) model and a short hash: the same again on the same machine."""
     model = machine.gpus[0].name if machine.gpus else machine.cpu
+    words = "-".join(model.replace("(R)", "").replace("(TM)", "").replace("@", " ").split())
+    return f"{words}-{machine_hash(machine, gpus)[:6]}"
+
+
+def machine_hash(machine: Fingerprint, gpus: Gpus) -> str:
+    """SHA-256 over what stays the same on a machine: its id, processor, memory and GPUs."""
     known = [machine.cpu, str(machine.cpu_count), str(machine.ram), _machine_id()]
     known += [gpu.uuid for gpu in gpus.found]
-    words = "-".join(model.replace("(R)", "").replace("(TM)", "").replace("@", " ").split())
-    return f"{words}-{hashlib.sha256('|'.join(known).encode()).hexdigest()[:6]}"
+    return hashlib.sha256("|".join(known).encode()).hexdigest()
 
 
 def _machine_id() -> str:

@@ -2,7 +2,18 @@
 
 from harness.matrix.expand import expand
 from harness.matrix.load import load, parse
+from harness.matrix.order import in_order
 from harness.matrix.schema import Matrix
 from harness.matrix.select import select
+from harness.matrix.selection import Selection, parse_selection
 
-__all__ = ["Matrix", "expand", "load", "parse", "select"]
+__all__ = [
+    "Matrix",
+    "Selection",
+    "expand",
+    "in_order",
+    "load",
+    "parse",
+    "parse_selection",
+    "select",
+]

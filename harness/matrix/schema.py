@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, StrictI
 
 from harness.catalog import datasets, images, models, protocols
 from harness.matrix.names import known_name
+from harness.matrix.order import ORDERS
 from harness.model import Frozen
 from harness.units import parse_duration, parse_size
 from harness.workload import contract
@@ -139,5 +140,7 @@ class Matrix(Frozen):
     dataset_fallback: Annotated[StrictStr, _known("fallback", lambda: ("synthetic",))] | None = None
     env: dict[EnvName, EnvValue] = Field(default_factory=dict)
     memory_limit: Size | None = None
+    order: Annotated[StrictStr, _known("order", lambda: ORDERS)] = "interleaved"
+    seed: StrictInt | None = None
     timeout: Duration | None = None
     budget: Duration | None = None

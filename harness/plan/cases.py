@@ -11,6 +11,7 @@ from typing import Any
 
 from harness.analysis.identity import case_key
 from harness.catalog import models, protocols, weights_files
+from harness.host.gpus import Gpus
 from harness.images import ImageHere
 from harness.model import Case, DatasetIdentity, Device, ImageIdentity, PlannedCase
 from harness.plan.data import FoundData, identity, locate_weights, slices
@@ -67,6 +68,19 @@ def plan(cases: Iterable[Case], resolved: Resolved) -> list[PlannedCase]:
             first[same] = case.id
         planned.append(one)
     return planned
+
+
+def share_out(planned: Iterable[PlannedCase], gpus: Gpus) -> list[PlannedCase]:
+    """Let each case that asks for any GPU use every GPU of its device's model."""
+    shared = []
+    for one in planned:
+        alike = tuple(
+            Device(kind="gpu", name=gpu.name, uuid=gpu.uuid)
+            for gpu in gpus.found
+            if one.case.gpu == "auto" and gpu.name == one.device.name
+        )
+        shared.append(replace(one, pool=alike))
+    return shared
 
 
 def _plan_one(case: Case, resolved: Resolved) -> PlannedCase:

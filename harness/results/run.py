@@ -6,25 +6,28 @@ import fcntl
 import hashlib
 import os
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
-from harness.errors import InputError, MachineError
+from harness.errors import MachineError
 from harness.host.fingerprint import Fingerprint
 from harness.model import SCHEMA_VERSION, Case, Frozen, Record
-from harness.results.files import append_line, told_clearly, write_atomic
+from harness.results.files import append_line, held, told_clearly, write_atomic
 
 RUN_FILE = "run.json"
 JOURNAL = "records.jsonl"
+RECORD_FILE = "record.json"
 
 
 class Invocation(Frozen):
-    """One start of the harness on this run, and why it took the runtime it took."""
+    """One start of the harness on this run, and why it took the runtime it took.
+
+    `order_seed` is what a shuffled order came from.
+    """
 
     started_at: str
     finished_at: str | None = None
@@ -32,6 +35,8 @@ class Invocation(Frozen):
     runtime_reason: str
     harness_version: str
     python: str
+    matrix_sha256: str | None = None
+    order_seed: int | None = None
 
 
 class RunInfo(Frozen):
@@ -43,6 +48,7 @@ class RunInfo(Frozen):
     schema_version: int = SCHEMA_VERSION
     run_id: str
     machine: str
+    machine_hash: str | None = None
     fingerprint: Fingerprint
     matrix: str
     matrix_sha256: str
@@ -86,22 +92,18 @@ class RunFolder:
             ) from error
         return cls(path.resolve())
 
+    @classmethod
+    def open(cls, path: Path) -> RunFolder:
+        """The folder of a run that is there."""
+        return cls(path.resolve())
+
     @property
     def run_id(self) -> str:
         return self.path.name
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self) -> AbstractContextManager[None]:
         """Hold the run: a second harness is refused, and a dead run is told from a live one."""
-        handle = os.open(self.path, os.O_RDONLY)
-        try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise InputError(f"another harness is at work on {self.path}") from error
-            yield
-        finally:
-            os.close(handle)
+        return held(self.path, f"another harness is at work on {self.path}")
 
     def write_info(self, info: RunInfo) -> None:
         write_atomic(self.path / RUN_FILE, info.model_dump_json(indent=2) + "\n")
@@ -110,12 +112,18 @@ class RunFolder:
         """Append one finished attempt; it is on the disk when this returns."""
         append_line(self.path / JOURNAL, record.model_dump_json())
 
-    def attempt_folder(self, case_id: str, repeat: int, attempt: int) -> Path:
-        """A new, empty folder for one attempt."""
-        path = self.path / "cases" / case_id / f"r{repeat}" / f"a{attempt}"
-        with told_clearly(path):
+    def next_attempt(self, case_id: str, repeat: int) -> tuple[int, Path]:
+        """The number of the next attempt, from 1, and a new, empty folder for it.
+
+        One that was begun and never finished keeps its number and its folder.
+        """
+        folder = self.path / "cases" / case_id / f"r{repeat}"
+        with told_clearly(folder):
+            begun = [int(path.name[1:]) for path in folder.glob("a*") if path.name[1:].isdigit()]
+            attempt = max(begun, default=0) + 1
+            path = folder / f"a{attempt}"
             path.mkdir(parents=True)
-        return path
+        return attempt, path
 
 
 def is_alive(path: Path) -> bool:

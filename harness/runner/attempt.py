@@ -13,6 +13,7 @@ from pathlib import Path
 from harness.errors import InfraError
 from harness.model import Exit, LaunchSpec, OnEvent, PlannedCase, Record, Status, Stopped
 from harness.results.files import held, write_atomic
+from harness.results.run import RECORD_FILE
 from harness.runner.record import Ending, Place, make_record
 from harness.runner.vigil import Killed, Vigil
 from harness.runner.watch import Watch
@@ -21,7 +22,6 @@ from harness.runtimes.command import SPEC_FILE
 from harness.workload import contract
 
 LOG_FILE = "log.txt"
-RECORD_FILE = "record.json"
 
 LOOK_EVERY_S = 2.0
 """How often the case's state is asked for beside its output."""

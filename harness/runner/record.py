@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,10 @@ Figures = dict[str, dict[str, Any]]
 
 @dataclass(frozen=True)
 class Place:
-    """Where an attempt belongs, for its record."""
+    """Where an attempt belongs, for its record.
+
+    `beside` tells, once it has ended, which cases other devices measured meanwhile.
+    """
 
     run_id: str
     machine: str
@@ -30,6 +33,7 @@ class Place:
     attempt: int
     folder: Path
     labels: Mapping[str, str] = field(default_factory=dict)
+    beside: Callable[[], tuple[str, ...]] = tuple
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,7 @@ def make_record(
         software_key=software_key(versions),
         repeat=place.repeat,
         attempt=place.attempt,
+        beside=place.beside(),
         transient=status is Status.INFRA and ending.transient,
         status=status,
         reason=impersonal(reason),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 from harness.model import Exit, LaunchSpec
@@ -44,3 +44,9 @@ class Runtime(Protocol):
 
     def start(self, spec: LaunchSpec) -> Attempt:
         """Start the workload. Raises InfraError where it cannot be started."""
+
+    def sweep(self, labels: Mapping[str, str]) -> list[str]:
+        """Remove what is left of earlier attempts with all these labels; returns what it was.
+
+        Call it with the run held. Raises MachineError where it cannot be removed.
+        """

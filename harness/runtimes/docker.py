@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, cast
 
@@ -18,6 +19,7 @@ from docker.utils.socket import frames_iter
 from harness.errors import InfraError, MachineError, NoGpuSupportError
 from harness.model import Exit, LaunchSpec
 from harness.runtimes.base import STDERR, STDOUT, Chunk
+from harness.runtimes.containers import find, remove
 from harness.runtimes.docker_options import Terms, options
 from harness.runtimes.engine import ENGINE_ERRORS, Engine, explain, infra
 
@@ -27,6 +29,9 @@ HOW_TO_GIVE_A_GPU = (
     "or measure in this environment with --runtime local"
 )
 ENDED = ("exited", "dead", "removing")
+KILLED = (128 + signal.SIGTERM, 128 + signal.SIGKILL)
+ENGINE_ENDS_S = 1.0
+"""How long an engine that has killed a container may still answer before it ends itself."""
 SETTLING_S = 1.0
 """How long an engine may take to say that a container whose output has ended is over."""
 
@@ -54,6 +59,9 @@ class DockerRuntime:
             attempt.remove()
             raise infra("the container could not be started", error) from error
         return attempt
+
+    def sweep(self, labels: Mapping[str, str]) -> list[str]:
+        return remove(find(self.engine, *(f"{name}={value}" for name, value in labels.items())))
 
     def require_gpu_support(self) -> None:
         """Raise NoGpuSupportError where nothing of NVIDIA's toolkit can be seen.
@@ -116,6 +124,7 @@ class DockerAttempt:
         self.created = time.time()
         self._socket: Any = None
         self._seen = {STDOUT: 0, STDERR: 0}
+        self._stopped = False
 
     def attach(self) -> None:
         """Open the stream of both outputs; before the start, so that nothing is lost."""
@@ -180,6 +189,7 @@ class DockerAttempt:
         return None
 
     def stop(self, grace_s: float) -> None:
+        self._stopped = True
         try:
             self.container.stop(timeout=round(grace_s))
         except NotFound:
@@ -189,10 +199,17 @@ class DockerAttempt:
 
     def result(self) -> Exit:
         state = self._state()
-        return Exit(
-            code=int(state["ExitCode"]),
-            oom_killed=bool(state.get("OOMKilled")) or self._oom_event(),
-        )
+        code = int(state["ExitCode"])
+        if code in KILLED and not self._stopped:
+            self._state_after(ENGINE_ENDS_S)
+        return Exit(code=code, oom_killed=bool(state.get("OOMKilled")) or self._oom_event())
+
+    def _state_after(self, seconds: float) -> None:
+        """An engine that is stopped ends its containers first: raise InfraError if it is gone."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            self._state()
+            time.sleep(0.1)
 
     def _oom_event(self) -> bool:
         """OOMKilled speaks of the first process only on some engines; events speak of all."""

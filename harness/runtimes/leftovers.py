@@ -7,8 +7,8 @@ from pathlib import Path
 
 from docker.models.containers import Container
 
-from harness.errors import MachineError
-from harness.runtimes.engine import ENGINE_ERRORS, Engine, explain
+from harness.runtimes.containers import find, remove
+from harness.runtimes.engine import Engine
 
 
 def find_leftovers(engine: Engine, alive: Callable[[Path], bool]) -> list[Container]:
@@ -17,10 +17,7 @@ def find_leftovers(engine: Engine, alive: Callable[[Path], bool]) -> list[Contai
     A container says in its labels which run folder it belongs to; one without belongs to none.
     Raises MachineError where the engine fails.
     """
-    try:
-        ours = engine.client.containers.list(all=True, filters={"label": "harness.run"})
-    except ENGINE_ERRORS as error:
-        raise MachineError(f"the engine failed: {explain(error)}") from error
+    ours = find(engine, "harness.run")
     return [container for container in ours if not _belongs_to_a_living_run(container, alive)]
 
 
@@ -29,19 +26,6 @@ def _belongs_to_a_living_run(container: Container, alive: Callable[[Path], bool]
     return folder is not None and alive(Path(folder))
 
 
-def describe(container: Container) -> str:
-    """A leftover in a few words."""
-    case = container.labels.get("harness.case", container.labels["harness.run"])
-    return f"{container.short_id} ({case})"
-
-
 def remove_leftovers(engine: Engine, alive: Callable[[Path], bool]) -> list[str]:
     """Remove what `find_leftovers` finds; returns what it was. Raises MachineError."""
-    removed = []
-    for container in find_leftovers(engine, alive):
-        try:
-            container.remove(force=True, v=True)
-        except ENGINE_ERRORS as error:
-            raise MachineError(f"{container.short_id} stays: {explain(error)}") from error
-        removed.append(describe(container))
-    return removed
+    return remove(find_leftovers(engine, alive))

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from harness.errors import InfraError, NoFrameworkError
@@ -67,6 +67,10 @@ class LocalRuntime:
         except OSError as error:
             raise InfraError(f"the workload could not be started: {error}") from error
         return LocalAttempt(process, Path(scratch))
+
+    def sweep(self, labels: Mapping[str, str]) -> list[str]:
+        del labels  # a workload whose harness is gone ends itself
+        return []
 
 
 class LocalAttempt:

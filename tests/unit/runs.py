@@ -104,6 +104,7 @@ def prepared(
         chosen=Chosen(runtime, "the test says so"),
         fingerprint=MACHINE,
         machine="scripted-machine",
+        machine_hash="0" * 64,
         results=results,
     )
     return made, runtime

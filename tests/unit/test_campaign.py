@@ -41,7 +41,7 @@ def test_a_case_goes_from_script_to_record(tmp_path: Path) -> None:
     events: list[Event] = []
     outcome = run(made, events.append)
     (record,) = outcome.records
-    assert outcome.completed
+    assert outcome.as_expected
     assert (record.status, record.reason) == (Status.OK, "")
     assert record.timing.total_execution_s == 100.0
     assert record.timing.total_inference_s == 5.0
@@ -129,7 +129,7 @@ def test_failures_are_results_and_the_run_goes_on(tmp_path: Path) -> None:
     assert infra.reason == "the engine went away"
     assert failed.reason == "ended with exit code 3: ValueError: no such thing"
     assert failed.timing.total_execution_s is None
-    assert not outcome.completed
+    assert not outcome.as_expected
     assert sum(isinstance(event, MemoryEventSeen) for event in seen) == 2
     assert all(attempt.removed for attempt in runtime.attempts)
 
@@ -181,7 +181,7 @@ def test_ctrl_c_ends_the_case_as_interrupted_and_keeps_what_was_measured(tmp_pat
 
     outcome = run(made, press_ctrl_c, asked.is_set)
     assert outcome.interrupted
-    assert not outcome.completed
+    assert not outcome.as_expected
     assert [record.status for record in outcome.records] == [Status.OK, Status.INTERRUPTED]
     assert outcome.records[1].exit.killed_because == "stopped by the user"
     assert read_run(outcome.folder).records == outcome.records

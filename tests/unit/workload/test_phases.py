@@ -58,8 +58,9 @@ time.sleep(60)
 def test_a_workload_whose_harness_is_killed_ends_itself(stub: Stub, tmp_path: Path) -> None:
     told = tmp_path / "told"
     body = (
-        "signal.signal(signal.SIGTERM, lambda *_: (open(%r, 'w').write('ended'), sys.exit(1)))\n"
-        "open(%r, 'w').write('works')\ntime.sleep(60)" % (str(told), str(told))
+        f"told = {str(told)!r}\n"
+        "signal.signal(signal.SIGTERM, lambda *_: (open(told, 'w').write('ended'), sys.exit(1)))\n"
+        "open(told, 'w').write('works')\ntime.sleep(60)"
     )
     command = stub(body)
     harness = subprocess.Popen(

@@ -1,0 +1,79 @@
+"""One repeat of one case: an attempt, and further ones after faults that may pass."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from harness.errors import MachineError
+from harness.model import OnEvent, PlannedCase, Record, Retrying, Stopped
+from harness.plan.cases import workload_folder
+from harness.results.run import RunFolder
+from harness.runner import Place, run_attempt
+from harness.runtimes.base import Runtime
+
+FIRST_WAIT_S = 2.0
+LONGEST_WAIT_S = 60.0
+LOOK_EVERY_S = 0.1
+
+
+@dataclass(frozen=True)
+class Attempts:
+    """Makes attempts in `folder`; `journal` keeps the record of each before anything else."""
+
+    folder: RunFolder
+    machine: str
+    runtime: Runtime
+    journal: Callable[[Record], None]
+    on_event: OnEvent
+    stopped: Stopped
+
+    def measure(
+        self, case: PlannedCase, repeat: int, beside: Callable[[], tuple[str, ...]]
+    ) -> Record:
+        """The last attempt's record; every one is journalled. Raises MachineError."""
+        wait_s = FIRST_WAIT_S
+        for left in range(case.case.limits.retries, -1, -1):
+            record = self._attempt(case, repeat, beside)
+            self.journal(record)
+            if not (record.transient and left) or self.stopped():
+                break
+            self.on_event(Retrying(record, wait_s))
+            if not self._wait(wait_s):
+                break
+            wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+            self._sweep(case)
+        return record
+
+    def _attempt(
+        self, case: PlannedCase, repeat: int, beside: Callable[[], tuple[str, ...]]
+    ) -> Record:
+        number, folder = self.folder.next_attempt(case.id, repeat)
+        place = Place(
+            run_id=self.folder.run_id,
+            machine=self.machine,
+            repeat=repeat,
+            attempt=number,
+            folder=folder,
+            labels={"harness.folder": str(self.folder.path)},
+            beside=beside,
+        )
+        return run_attempt(
+            case, workload_folder(), self.runtime, place, self.on_event, self.stopped
+        )
+
+    def _sweep(self, case: PlannedCase) -> None:
+        """An engine in trouble may not have removed the attempt that it lost."""
+        with contextlib.suppress(MachineError):
+            self.runtime.sweep({"harness.run": self.folder.run_id, "harness.case": case.id})
+
+    def _wait(self, seconds: float) -> bool:
+        """False where the user stopped the run meanwhile."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            if self.stopped():
+                return False
+            time.sleep(LOOK_EVERY_S)
+        return True

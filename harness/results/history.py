@@ -1,0 +1,41 @@
+"""How long cases took before, on this machine: what a plan expects and a schedule sorts by."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+
+from harness.errors import InputError
+from harness.model import Record
+from harness.results.reading import read_run
+from harness.results.run import RUN_FILE
+
+LATEST = 50
+"""Runs that are looked through, the newest first."""
+
+Expected = Mapping[tuple[str, str], float]
+"""Seconds an attempt took in all, by case key and measure."""
+
+
+def expected(results: Path, machine_hash: str) -> Expected:
+    """The median over the completed attempts of the latest runs of this machine."""
+    taken: dict[tuple[str, str], list[float]] = {}
+    for file in sorted(results.glob(f"*/{RUN_FILE}"), reverse=True)[:LATEST]:
+        try:
+            run = read_run(file.parent)
+        except InputError:
+            continue  # a damaged run is not this command's affair
+        if run.info.machine_hash != machine_hash:
+            continue
+        for record in run.standing().values():
+            if record.status.completed and record.same_as is None:
+                key = record.case_key, record.case.measure
+                taken.setdefault(key, []).append(_wall_s(record))
+    return {key: statistics.median(seconds) for key, seconds in taken.items()}
+
+
+def _wall_s(record: Record) -> float:
+    began, ended = map(datetime.fromisoformat, (record.started_at, record.finished_at))
+    return (ended - began).total_seconds()

@@ -1,0 +1,214 @@
+"""A run that broke off and goes on: nothing lost, nothing doubled. On the scripted runtime."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from harness.campaign import Outcome, Prepared, resume, run
+from harness.errors import InputError
+from harness.model import Event, LaunchSpec, Note, Status
+from harness.results.reading import read_run
+from harness.results.run import JOURNAL, RunFolder
+from harness.runtimes.scripted import Script
+from harness.workload import contract
+from tests.unit.runs import completing, failing, prepared, train
+from tests.unit.test_campaign import STUDY, ignore
+
+FOUR = """
+axes: {model: [model-a], dataset: [synthetic], batch_size: [8, 16, 32, 64]}
+defaults: {protocol: smoke}
+"""
+
+
+class Interrupted:
+    """Asks the run to end once so many cases have been started."""
+
+    def __init__(self, after: int) -> None:
+        self.left = after
+
+    def script(self, spec: LaunchSpec) -> Script:
+        self.left -= 1
+        return completing()
+
+    def __call__(self) -> bool:
+        return self.left <= 0
+
+
+def broken_off(tmp_path: Path, after: int = 2, matrix: str = FOUR) -> Outcome:
+    """A run of which the user stopped the case number `after`, or just after it."""
+    stop = Interrupted(after)
+    made, _ = prepared(matrix, stop.script, tmp_path)
+    return run(made, ignore, stop)
+
+
+def go_on(
+    tmp_path: Path, path: Path, *rerun: Status, matrix: str = FOUR, **more: object
+) -> tuple[Outcome, list[str], int]:
+    """The outcome, what was said, and how many attempts were made."""
+    made, runtime = prepared(matrix, lambda spec: completing(**more), tmp_path)  # type: ignore[arg-type]
+    said: list[str] = []
+
+    def hear(event: Event) -> None:
+        if isinstance(event, Note):
+            said.append(event.text)
+
+    return resume(made, path, rerun, hear), said, len(runtime.attempts)
+
+
+def test_what_is_done_stays_and_the_rest_is_measured(tmp_path: Path) -> None:
+    first = broken_off(tmp_path)
+    before = [record for record in first.records if record.status.completed]
+    outcome, said, attempts = go_on(tmp_path, first.folder)
+    assert (outcome.folder, outcome.interrupted) == (first.folder, False)
+    assert attempts == 4 - len(before)
+    assert [r for r in outcome.records if r in before] == before
+    assert len({record.case_id for record in outcome.records}) == 4
+    assert f"{len(before)} results count as done" in said
+    info = read_run(outcome.folder).info
+    assert len(info.invocations) == 2
+    assert all(invocation.finished_at for invocation in info.invocations)
+
+
+def test_a_whole_run_has_nothing_left_to_do(tmp_path: Path) -> None:
+    made, _ = prepared(FOUR, lambda spec: completing(), tmp_path)
+    first = run(made, ignore)
+    outcome, said, attempts = go_on(tmp_path, first.folder)
+    assert attempts == 0
+    assert outcome.records == first.records
+    assert said == ["4 results count as done"]
+
+
+def test_a_torn_line_is_cut_off_and_kept_aside(tmp_path: Path) -> None:
+    made, _ = prepared(FOUR, lambda spec: completing(), tmp_path)
+    first = run(made, ignore)
+    journal = first.folder / JOURNAL
+    whole = journal.read_bytes()
+    cut = len(whole) - 100
+    journal.write_bytes(whole[:cut])
+    torn = whole[:cut].rpartition(b"\n")[2]
+    outcome, said, attempts = go_on(tmp_path, first.folder)
+    assert attempts == 0  # its record.json was taken up
+    assert outcome.records == first.records
+    assert journal.read_bytes() == whole
+    assert (first.folder / "records.torn").read_bytes() == torn + b"\n"
+    assert said[0] == f"a torn line of {len(torn)} bytes was cut off into records.torn"
+
+
+def test_an_attempt_that_finished_unnoticed_is_adopted_once(tmp_path: Path) -> None:
+    made, _ = prepared(FOUR, lambda spec: completing(), tmp_path)
+    first = run(made, ignore)
+    journal = first.folder / JOURNAL
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join(lines[:2]))
+    outcome, said, attempts = go_on(tmp_path, first.folder)
+    assert attempts == 0
+    assert journal.read_bytes().splitlines(keepends=True) == lines
+    assert "not in the journal" in said[0]
+    again, _, attempts = go_on(tmp_path, first.folder)
+    assert (attempts, again.records) == (0, outcome.records)
+
+
+def test_an_attempt_that_never_finished_keeps_its_folder_but_not_its_model(tmp_path: Path) -> None:
+    made, _ = prepared(FOUR, lambda spec: completing(), tmp_path)
+    first = run(made, ignore)
+    journal = first.folder / JOURNAL
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join(lines[:3]))
+    case_id = json.loads(lines[3])["case_id"]
+    begun = first.folder / "cases" / case_id / "r1" / "a1"
+    (begun / "record.json").unlink()
+    (begun / contract.MODEL_FILE).write_text("a gigabyte")
+    outcome, _, attempts = go_on(tmp_path, first.folder)
+    assert attempts == 1
+    assert outcome.records[-1].attempt == 2
+    assert (begun / "log.txt").exists()
+    assert not (begun / contract.MODEL_FILE).exists()
+
+
+def test_a_changed_key_is_measured_again_and_said(tmp_path: Path) -> None:
+    one = FOUR.replace("[8, 16, 32, 64]", "[8]")
+    made, _ = prepared(one, lambda spec: completing(), tmp_path)
+    first = run(made, ignore)
+    (record,) = first.records
+    journal = first.folder / JOURNAL
+    journal.write_text(record.model_copy(update={"case_key": "f" * 64}).model_dump_json() + "\n")
+    info = json.loads((first.folder / "run.json").read_text())
+    info["ingredients"][record.case_id]["workload"] = "another"
+    (first.folder / "run.json").write_text(json.dumps(info))
+    outcome, said, attempts = go_on(tmp_path, first.folder, matrix=one)
+    assert attempts == 1
+    assert outcome.records[0].case_key == record.case_key
+    assert said == [
+        f"changed since: workload of {record.case_id}",
+        "0 results count as done",
+        f"measured again, since the case key has changed: {record.case_id}",
+    ]
+
+
+@pytest.mark.parametrize(("rerun", "attempts"), [((), 0), ((Status.FAILED,), 1)])
+def test_failures_are_results_unless_they_are_named(
+    tmp_path: Path, rerun: tuple[Status, ...], attempts: int
+) -> None:
+    scripts = iter([failing(3), completing(), completing(), completing()])
+    made, _ = prepared(FOUR, lambda spec: next(scripts), tmp_path)
+    first = run(made, ignore)
+    outcome, _, made_attempts = go_on(tmp_path, first.folder, *rerun)
+    assert made_attempts == attempts
+    assert outcome.records[0].status is (Status.OK if rerun else Status.FAILED)
+
+
+def test_faults_of_the_machine_are_measured_again_without_being_named(tmp_path: Path) -> None:
+    scripts = iter([Script(refuses="no space"), completing(), completing(), completing()])
+    made, _ = prepared(FOUR, lambda spec: next(scripts), tmp_path)
+    first = run(made, ignore)
+    outcome, said, attempts = go_on(tmp_path, first.folder)
+    assert attempts == 1
+    assert outcome.as_expected
+    assert any("for how it ended" in text and "(infra)" in text for text in said)
+
+
+def test_copies_of_a_measurement_are_made_where_they_are_missing(tmp_path: Path) -> None:
+    made, _ = prepared(STUDY, lambda spec: completing(), tmp_path)
+    first = run(made, ignore)
+    journal = first.folder / JOURNAL
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(lines[0])  # model-a on mnist; its twin on fashion-mnist is lost
+    for folder in (first.folder / "cases").glob("model-b*"):
+        (folder / "r1" / "a1" / "record.json").unlink()
+    outcome, _, attempts = go_on(tmp_path, first.folder, matrix=STUDY)
+    assert attempts == 1
+    assert len(outcome.records) == 4
+    assert sum(record.same_as is not None for record in outcome.records) == 2
+
+
+def test_a_matrix_that_grew_adds_its_cells(tmp_path: Path) -> None:
+    made, _ = prepared(FOUR, lambda spec: completing(), tmp_path)
+    first = run(made, ignore)
+    grown = FOUR.replace("64]", "64, 128]").replace("8, 16, ", "16, ")
+    outcome, _, attempts = go_on(tmp_path, first.folder, matrix=grown)
+    assert attempts == 1
+    assert [case.batch_size for case in read_run(outcome.folder).info.cases] == [8, 16, 32, 64, 128]
+
+
+def test_another_machine_and_a_second_harness_are_refused(tmp_path: Path) -> None:
+    first = broken_off(tmp_path)
+    made, runtime = prepared(FOUR, lambda spec: completing(), tmp_path)
+    elsewhere = Prepared(**{**vars(made), "machine_hash": "1" * 64})
+    with pytest.raises(InputError, match="begun on another machine"):
+        resume(elsewhere, first.folder, (), ignore)
+    with RunFolder.open(first.folder).locked(), pytest.raises(InputError, match="another harness"):
+        resume(made, first.folder, (), ignore)
+    assert runtime.attempts == []
+
+
+def test_figures_of_before_and_after_stand_side_by_side(tmp_path: Path) -> None:
+    first = broken_off(tmp_path)
+    outcome, _, _ = go_on(tmp_path, first.folder, train=train(50.0))
+    totals = sorted(r.timing.total_execution_s or 0 for r in outcome.records)
+    assert set(totals) == {50.0, 100.0}
+    assert read_run(outcome.folder).standing() == {
+        (record.case_id, record.repeat): record for record in outcome.records
+    }

@@ -1,0 +1,164 @@
+"""Retries, repeats until stable, several devices at once. On the scripted runtime."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.campaign import Schedule, UntilStable, attempts, run
+from harness.errors import MachineError
+from harness.model import Device, Event, LaunchSpec, Note, Retrying, Status
+from harness.results.reading import read_run
+from harness.runtimes.scripted import Script
+from tests.unit.runs import completing, failing, prepared, train
+from tests.unit.test_campaign import ONE, ignore
+from tests.unit.test_resume import FOUR
+
+CARDS = tuple(Device(kind="gpu", name="RTX 2060", uuid=f"GPU-{n}") for n in (1, 2))
+ON_CARD = {"device": {"kind": "gpu", "name": "RTX 2060"}}
+
+
+@pytest.fixture(autouse=True)
+def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attempts, "FIRST_WAIT_S", 0.01)
+
+
+# ------------------------------------------------------------------ retries
+
+
+def refusing(transient: bool) -> Script:
+    return Script(refuses="the engine does not answer", transient=transient)
+
+
+@pytest.mark.parametrize(
+    ("scripts", "statuses", "waits"),
+    [
+        ([refusing(True), completing()], ["infra", "ok"], [0.01]),
+        ([refusing(True)] * 4, ["infra"] * 3, [0.01, 0.02]),
+        ([refusing(False), completing()], ["infra"], []),
+        ([failing(1), completing()], ["failed"], []),
+    ],
+    ids=["a fault that passes", "one that stays", "one that cannot pass", "the case's own failure"],
+)
+def test_only_faults_that_may_pass_are_tried_again_and_each_attempt_is_kept(
+    tmp_path: Path, scripts: list[Script], statuses: list[str], waits: list[float]
+) -> None:
+    coming = iter(scripts)
+    made, _ = prepared(ONE, lambda spec: next(coming), tmp_path)
+    told: list[Event] = []
+    outcome = run(made, told.append)
+    records = read_run(outcome.folder).records
+    assert [record.status.value for record in records] == statuses
+    assert [record.attempt for record in records] == list(range(1, len(statuses) + 1))
+    assert [event.wait_s for event in told if isinstance(event, Retrying)] == waits
+    assert [r.status.value for r in outcome.records] == statuses[-1:]
+
+
+def test_the_user_need_not_wait_for_a_retry(tmp_path: Path) -> None:
+    made, _ = prepared(ONE, lambda spec: refusing(True), tmp_path)
+    asked = threading.Event()
+
+    def hear(event: Event) -> None:
+        if isinstance(event, Retrying):
+            asked.set()
+
+    outcome = run(made, hear, asked.is_set)
+    assert outcome.interrupted
+    assert len(read_run(outcome.folder).records) == 1
+
+
+# ------------------------------------------------------------------ until stable
+
+
+def measured(tmp_path: Path, totals: list[float], until: UntilStable, repeats: int = 2) -> int:
+    """How many repeats were made of a case that takes `totals`, the last again and again."""
+    coming = iter([*totals, *totals[-1:] * 50])
+    matrix = ONE + f"repeats: {repeats}\n"
+    made, _ = prepared(matrix, lambda spec: completing(train=train(next(coming))), tmp_path)
+    return len(run(made, ignore, schedule=Schedule(until=until)).records)
+
+
+def test_a_stable_case_is_not_repeated_beyond_what_its_interval_needs(tmp_path: Path) -> None:
+    steady = measured(tmp_path / "steady", [100.0, 100.1, 99.9], UntilStable(0.01))
+    noisy = measured(
+        tmp_path / "noisy", [100.0, 120.0, 80.0, 110.0, 90.0, 100.0], UntilStable(0.05)
+    )
+    assert steady < noisy <= 20
+
+
+def test_the_caps_on_repeats_and_time_hold(tmp_path: Path) -> None:
+    wild = [100.0 * (1 + n % 5) for n in range(60)]
+    assert measured(tmp_path / "a", wild, UntilStable(0.001, max_repeats=7)) == 7
+    assert measured(tmp_path / "b", wild, UntilStable(0.001, max_repeats=1), repeats=3) == 3
+    assert measured(tmp_path / "c", wild, UntilStable(0.001, max_time_s=0.0), repeats=3) == 3
+
+
+def test_a_case_that_fails_is_not_repeated(tmp_path: Path) -> None:
+    made, _ = prepared(ONE, lambda spec: failing(1), tmp_path)
+    assert len(run(made, ignore, schedule=Schedule(until=UntilStable(0.01))).records) == 1
+
+
+# ------------------------------------------------------------------ side by side
+
+
+class Bench:
+    """Two cards; notes what is on each, and fails where one is used twice at once."""
+
+    def __init__(self, seconds: float = 0.1) -> None:
+        self.seconds = seconds
+        self.used: list[str] = []
+
+    def script(self, spec: LaunchSpec) -> Script:
+        assert spec.device.uuid is not None
+        self.used.append(spec.device.uuid)
+        whole = completing(train=train(10.0, **ON_CARD), infer={**train(), **ON_CARD})
+        return replace(whole, steps=(*whole.steps, self.seconds))
+
+
+def test_two_cards_share_the_cases_and_the_records_say_who_ran_beside_whom(tmp_path: Path) -> None:
+    bench = Bench()
+    made, _ = prepared(FOUR, bench.script, tmp_path, CARDS[0])
+    shared = replace(made, planned=tuple(replace(case, pool=CARDS) for case in made.planned))
+    outcome = run(shared, ignore, schedule=Schedule(parallel=True))
+    assert [record.status for record in outcome.records] == [Status.OK] * 4
+    assert set(bench.used) == {"GPU-1", "GPU-2"}
+    assert {record.device.uuid for record in outcome.records} == {"GPU-1", "GPU-2"}
+    assert all(record.beside for record in outcome.records)
+    assert all(record.case_id not in record.beside for record in outcome.records)
+
+
+def test_without_parallel_one_case_runs_at_a_time(tmp_path: Path) -> None:
+    made, _ = prepared(FOUR, Bench(0.0).script, tmp_path, CARDS[0])
+    shared = replace(made, planned=tuple(replace(case, pool=CARDS) for case in made.planned))
+    outcome = run(shared, ignore)
+    assert {record.device.uuid for record in outcome.records} == {"GPU-1"}
+    assert all(record.beside == () for record in outcome.records)
+
+
+def test_ctrl_c_ends_all_lanes(tmp_path: Path) -> None:
+    made, runtime = prepared(FOUR, Bench(30.0).script, tmp_path, CARDS[0])
+    shared = replace(made, planned=tuple(replace(case, pool=CARDS) for case in made.planned))
+    asked = threading.Event()
+    threading.Timer(0.5, asked.set).start()
+    started = time.monotonic()
+    outcome = run(shared, ignore, asked.is_set, Schedule(parallel=True))
+    assert time.monotonic() - started < 10
+    assert outcome.interrupted
+    assert [record.status for record in outcome.records] == [Status.INTERRUPTED] * 2
+    assert all(attempt.removed for attempt in runtime.attempts)
+
+
+def test_an_error_in_one_lane_ends_the_run_and_is_raised(tmp_path: Path) -> None:
+    made, _ = prepared(FOUR, Bench(0.2).script, tmp_path, CARDS[0])
+    shared = replace(made, planned=tuple(replace(case, pool=CARDS) for case in made.planned))
+
+    def hear(event: Event) -> None:
+        if not isinstance(event, Note):
+            raise MachineError("the disk is full")
+
+    with pytest.raises(MachineError, match="disk is full"):
+        run(shared, hear, schedule=Schedule(parallel=True))
