@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Container
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from harness.model import Record
 from harness.results.files import told_clearly
-from harness.results.reading import read_run
+from harness.results.reading import Run, read_run
 from harness.results.run import JOURNAL, RECORD_FILE, RunFolder
 from harness.workload import contract
 
@@ -19,8 +20,9 @@ TORN = "records.torn"
 
 @dataclass(frozen=True)
 class Recovered:
-    """What was found: bytes cut off the journal, and attempts that it did not know."""
+    """The run as it stands now, and what was mended: bytes cut off, attempts taken up."""
 
+    run: Run
     torn_bytes: int
     adopted: tuple[Record, ...]
 
@@ -44,15 +46,12 @@ def recover(folder: RunFolder) -> Recovered:
     for model in folder.path.glob(f"cases/*/r*/a*/{contract.MODEL_FILE}"):
         with told_clearly(model):
             model.unlink()
-    known = {(r.case_id, r.repeat, r.attempt) for r in read_run(folder.path).records}
-    adopted = [
-        record
-        for record in _finished(folder.path)
-        if (record.case_id, record.repeat, record.attempt) not in known
-    ]
+    run = read_run(folder.path)
+    known = {(record.case_id, record.repeat, record.attempt) for record in run.records}
+    adopted = tuple(_finished(folder.path, known))
     for record in adopted:
         folder.journal(record)
-    return Recovered(torn, tuple(adopted))
+    return Recovered(replace(run, records=run.records + adopted), torn, adopted)
 
 
 def _cut_off_torn_line(path: Path) -> int:
@@ -75,12 +74,20 @@ def _cut_off_torn_line(path: Path) -> int:
         return len(text) - whole
 
 
-def _finished(path: Path) -> list[Record]:
-    """Records that attempts left in their folders, oldest first; a damaged one is none."""
+def _finished(path: Path, known: Container[tuple[str, int, int]]) -> list[Record]:
+    """Records of unknown attempts in their folders, oldest first; a damaged one is none."""
     found = []
     for file in path.glob(f"cases/*/r*/a*/{RECORD_FILE}"):
+        case_id, repeat, attempt = (part.name for part in reversed(file.parents[:3]))
+        if (case_id, _number(repeat), _number(attempt)) in known:
+            continue
         try:
             found.append(Record.model_validate_json(file.read_bytes()))
         except (OSError, ValidationError):
             continue
     return sorted(found, key=lambda record: record.finished_at)
+
+
+def _number(name: str) -> int:
+    """3 of ``r3`` or ``a3``; -1 for what is no such name."""
+    return int(name[1:]) if name[1:].isdecimal() else -1
