@@ -1,48 +1,73 @@
-"""Every combination of the axes as a case, with what its protocol leaves unsaid filled in."""
+"""The cases of a matrix, with what its protocol leaves unsaid filled in."""
 
 from __future__ import annotations
 
-import itertools
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.catalog import protocols
 from harness.errors import InputError
-from harness.matrix.schema import Matrix
+from harness.matrix.combine import Draft, combine, excluded
+from harness.matrix.schema import Matrix, Settings
 from harness.model import Case, Limits
-
-MAX_CASES = 100_000
 
 
 def expand(matrix: Matrix, gpu: tuple[str, ...] = ("auto",)) -> list[Case]:
-    """The cases of `matrix` in the order it is written.
+    """The cases of `matrix`: the combinations of its axes, then those that `include` adds.
 
-    `gpu` is what the command line asked for; an axis or default of the file stands above it.
-    Raises InputError where a case has no model or dataset, or two cases are the same.
+    `gpu` is what the command line asked for; an axis, default or entry of the file stands above
+    it. Raises InputError where a case has no model or dataset, two cases are the same, or an
+    `exclude` or `gpu_only` speaks of no case.
     """
-    axes = {name: values for name, values in matrix.axes if values is not None}
-    if "gpu" not in axes and matrix.defaults.gpu is None:
-        axes["gpu"] = gpu
-    count = 1
-    for values in axes.values():
-        count *= len(values)
-    if count > MAX_CASES:
-        raise InputError(f"the matrix has {count} cases; at most {MAX_CASES} are taken")
-    defaults = {name: value for name, value in matrix.defaults if value is not None}
-    cases = [
-        _case({**defaults, **dict(zip(axes, combination, strict=True))}, matrix)
-        for combination in itertools.product(*axes.values())
-    ]
-    _refuse_doubles(cases)
-    _refuse_strangers(cases, matrix)
-    return cases
+    drafts = combine(matrix, gpu)
+    settings: dict[tuple[int, ...], Settings] = {}
+    cases = []
+    for draft in drafts:
+        if draft.entries not in settings:
+            added = [matrix.include[number] for number in draft.entries]
+            settings[draft.entries] = _merged([matrix, *added])
+        _complete(draft, matrix)
+        cases.append(_case(draft.choice, settings[draft.entries]))
+    out = excluded(matrix, cases)
+    kept = [number for number in range(len(cases)) if number not in out]
+    if not kept:
+        raise InputError(
+            f"{matrix.where('exclude')}exclude takes every case away", "leave some of them in"
+        )
+    _refuse_doubles([(cases[number], drafts[number]) for number in kept], matrix)
+    left = [cases[number] for number in kept]
+    _refuse_strangers(left, matrix)
+    return left
 
 
-def _case(choice: dict[str, Any], matrix: Matrix) -> Case:
+def _merged(layers: Sequence[Settings]) -> Settings:
+    """The settings of a case: what stands later wins, variables and tags come together."""
+    values: dict[str, Any] = {}
+    for name in ("timeout", "stall_timeout", "retries", "expect", "memory_limit"):
+        said = [value for layer in layers if (value := getattr(layer, name)) is not None]
+        values[name] = said[-1] if said else None
+    env = {name: value for layer in layers for name, value in layer.env.items()}
+    tags = tuple(dict.fromkeys(tag for layer in layers for tag in layer.tags))
+    return Settings.model_construct(**values, env=env, tags=tags)
+
+
+def _complete(draft: Draft, matrix: Matrix) -> None:
+    """Raises InputError where no model or dataset is named, at the entry that forgot it."""
     for needed in ("model", "dataset"):
-        if needed not in choice:
+        if needed in draft.choice:
+            continue
+        if draft.own:
             raise InputError(
-                f"the matrix names no {needed}", f"add {needed}: [...] under axes, or a default"
+                f"{matrix.where('include', draft.entries[0])}the entry matches no combination of "
+                f"the axes, so it is a case of its own, and names no {needed}",
+                f"add {needed} to it, or correct the value that should match",
             )
+        raise InputError(
+            f"the matrix names no {needed}", f"add {needed}: [...] under axes, or a default"
+        )
+
+
+def _case(choice: Mapping[str, Any], settings: Settings) -> Case:
     protocol_name = choice.get("protocol", "reference")
     protocol = protocols()[protocol_name]
     planned = {
@@ -53,10 +78,10 @@ def _case(choice: dict[str, Any], matrix: Matrix) -> Case:
     overrides: dict[str, Any] = {
         name: choice[name] for name, value in planned.items() if choice.get(name, value) != value
     }
-    if matrix.env:
-        overrides["env"] = dict(sorted(matrix.env.items()))
-    if matrix.memory_limit is not None:
-        overrides["memory_limit"] = matrix.memory_limit
+    if settings.env:
+        overrides["env"] = dict(sorted(settings.env.items()))
+    if settings.memory_limit is not None:
+        overrides["memory_limit"] = settings.memory_limit
     return Case(
         model=choice["model"],
         dataset=choice["dataset"],
@@ -70,28 +95,40 @@ def _case(choice: dict[str, Any], matrix: Matrix) -> Case:
         measure=choice.get("measure", "full"),
         overrides=overrides,
         gpu=choice["gpu"],
-        limits=Limits(timeout_s=matrix.timeout),
+        limits=_limits(settings),
+        expect=settings.expect or (),
+        tags=settings.tags,
     )
 
 
-def _refuse_strangers(cases: list[Case], matrix: Matrix) -> None:
+def _limits(settings: Settings) -> Limits:
+    retries = {} if settings.retries is None else {"retries": settings.retries}
+    return Limits(timeout_s=settings.timeout, stall_timeout_s=settings.stall_timeout, **retries)
+
+
+def _refuse_strangers(cases: Sequence[Case], matrix: Matrix) -> None:
     """A `gpu_only` value that no case has would silently do nothing."""
     for name, values in matrix.gpu_only:
         there = {getattr(case, name) for case in cases}
-        for value in values or ():
+        for number, value in enumerate(values or ()):
             if value not in there:
                 raise InputError(
-                    f"gpu_only names {name} {value}, which no case of the matrix has",
+                    f"{matrix.where('gpu_only', name, number)}gpu_only names {name} {value}, "
+                    "which no case of the matrix has",
                     f"add it to axes: {name}, or take it out of gpu_only",
                 )
 
 
-def _refuse_doubles(cases: list[Case]) -> None:
+def _refuse_doubles(cases: Sequence[tuple[Case, Draft]], matrix: Matrix) -> None:
     seen: set[str] = set()
-    for case in cases:
+    for case, draft in cases:
         if case.id in seen:
+            entry = draft.entries[-1] if draft.entries else None
+            where = "" if entry is None else matrix.where("include", entry)
             raise InputError(
-                f"two cases of the matrix are the same: {case.id}",
-                "remove the value that stands twice in an axis",
+                f"{where}two cases of the matrix are the same: {case.id}",
+                "remove the value that stands twice in an axis"
+                if entry is None
+                else "let the entry match the case that is there, or differ from it",
             )
         seen.add(case.id)

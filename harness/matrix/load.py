@@ -10,10 +10,17 @@ from pydantic import BaseModel, ValidationError
 from harness.errors import InputError
 from harness.matrix.document import Document, read
 from harness.matrix.names import suggestion
-from harness.matrix.schema import Axes, Choice, Matrix
+from harness.matrix.schema import AXES, Axes, Choice, Exclude, Include, Matrix, Settings
 
 MAX_BYTES = 1_000_000
-_SECTIONS: dict[str, type[BaseModel]] = {"axes": Axes, "defaults": Choice, "gpu_only": Axes}
+_SECTIONS: dict[str, type[BaseModel]] = {
+    "axes": Axes,
+    "defaults": Choice,
+    "gpu_only": Axes,
+    "include": Include,
+    "exclude": Exclude,
+}
+_OF_A_CASE = frozenset(Settings.model_fields)
 
 
 def load(path: Path) -> tuple[Matrix, str]:
@@ -48,10 +55,16 @@ def parse(text: str | bytes, name: str = "matrix") -> Matrix:
 def validate(document: Document) -> Matrix:
     """`document.data` as a matrix. Raises InputError naming the first places that are wrong."""
     try:
-        return Matrix.model_validate(document.data)
+        matrix = Matrix.model_validate(document.data)
     except ValidationError as error:
         problems = dict.fromkeys(_problem(document, found) for found in error.errors())
         raise InputError("\n".join(problems)) from error
+    wanted = [place for place in document.marks if place and place[0] in _TOLD_LATER]
+    return matrix.remember({place: document.where(place) for place in wanted if len(place) < 4})
+
+
+_TOLD_LATER = ("include", "exclude", "gpu_only")
+"""Sections whose mistakes may show only when the cases are there."""
 
 
 def _problem(document: Document, found: Any) -> str:
@@ -60,11 +73,10 @@ def _problem(document: Document, found: Any) -> str:
     key = str(place[-1]) if place else ""
     name = ".".join(str(part) for part in place if not isinstance(part, int))
     if found["type"] == "extra_forbidden":
-        section = _SECTIONS.get(str(place[0])) if len(place) > 1 else Matrix
-        fields = (section or Matrix).model_fields
-        return f"{where}: unknown key {key!r}; {suggestion(key, fields)}"
+        return f"{where}: unknown key {key!r}; {_meant(key, place[:-1])}"
     if found["type"] == "model_type":
-        return f"{where}: {name} must be a mapping, such as {{model: …}}"
+        one = "an entry of " if isinstance(place[-1], int) else ""
+        return f"{where}: {one}{name} must be a mapping, such as {{model: …}}"
     if found["type"] == "value_error":
         return f"{where}: {name}: {found['ctx']['error']}"
     given = found["input"]
@@ -72,5 +84,22 @@ def _problem(document: Document, found: Any) -> str:
     return f"{where}: {name}: {_plain(found['msg'])}{shown}"
 
 
+def _meant(key: str, inside: tuple[str | int, ...]) -> str:
+    """What somebody may have meant who wrote an unknown key in a section, or outside of them."""
+    section = str(inside[0]) if inside else ""
+    if not section and key in AXES:
+        return f"it stands under axes, as {key}: […], or under defaults"
+    if section and key in Matrix.model_fields:
+        entries = ", or in an entry of include" if key in _OF_A_CASE else ""
+        return f"it stands at the top of the file, not in {section}{entries}"
+    return suggestion(key, _SECTIONS.get(section, Matrix).model_fields)
+
+
+_WORDS = {"valid tuple": "list, such as [a, b]", "valid dictionary": "mapping", "Tuple": "list"}
+
+
 def _plain(message: str) -> str:
-    return message[:1].lower() + message[1:].replace("Input ", "")
+    message = message.replace("Input ", "")
+    for theirs, ours in _WORDS.items():
+        message = message.replace(theirs, ours)
+    return message[:1].lower() + message[1:]

@@ -2,91 +2,66 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, StrictInt, StrictStr
+from pydantic import Field, PrivateAttr, StrictInt, StrictStr, field_validator
 
-from harness.catalog import datasets, images, models, protocols
-from harness.matrix.names import known_name
+from harness.matrix.document import Place
+from harness.matrix.fields import (
+    ALLOWED_ENV,
+    MOST_RETRIES,
+    AxisList,
+    BatchSize,
+    DatasetName,
+    Duration,
+    Env,
+    Expected,
+    FrameworkName,
+    Gpu,
+    ImageName,
+    Jit,
+    Known,
+    Measure,
+    ModelName,
+    Precision,
+    ProtocolName,
+    Retries,
+    Size,
+    Tags,
+    Weights,
+    gpu_request,
+)
 from harness.matrix.order import ORDERS
 from harness.model import Frozen
-from harness.units import parse_duration, parse_size
-from harness.workload import contract
 
-LEAST_MEMORY = 64 << 20
-"""Bytes below which no container starts a Python process that loads a framework."""
-
-ALLOWED_ENV = (
-    "OMP_NUM_THREADS",
-    "TF_CPU_ALLOCATOR_USE_BFC",
-    "TF_CPU_BFC_MEM_LIMIT_IN_MB",
-    "TF_ENABLE_ONEDNN_OPTS",
-    "TF_FORCE_GPU_ALLOW_GROWTH",
-    "TF_GPU_ALLOCATOR",
-    "TF_GPU_THREAD_COUNT",
-    "TF_GPU_THREAD_MODE",
-    "TF_NUM_INTEROP_THREADS",
-    "TF_NUM_INTRAOP_THREADS",
-    "TF_XLA_FLAGS",
-    "XLA_FLAGS",
-)
-"""Variables that a case may set: none of them hides messages or moves files."""
-
-
-def _known(kind: str, names: Callable[[], Iterable[str]]) -> AfterValidator:
-    return AfterValidator(lambda word: known_name(kind, word, names()))
-
-
-def gpu_request(value: Any) -> Any:
-    text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-    if isinstance(text, str) and re.fullmatch(r"auto|cpu|\d{1,3}|GPU-[0-9A-Fa-f-]+", text):
-        return text
-    if isinstance(text, str) and text.startswith("MIG"):
-        raise ValueError("parts of a GPU (MIG) cannot be chosen; name the whole GPU")
-    raise ValueError(f"{value!r} is no GPU; write auto, cpu, an index such as 0, or a UUID")
-
-
-def _framework_name(word: str) -> str:
-    return known_name("framework", word, contract.FRAMEWORKS)
-
-
-ModelName = Annotated[StrictStr, _known("model", models)]
-DatasetName = Annotated[StrictStr, _known("dataset", datasets)]
-ProtocolName = Annotated[StrictStr, _known("protocol", protocols)]
-ImageName = Annotated[StrictStr, _known("image", images)]
-FrameworkName = Annotated[StrictStr, AfterValidator(_framework_name)]
-Precision = Annotated[StrictStr, _known("precision", lambda: contract.PRECISIONS)]
-Weights = Annotated[StrictStr, _known("weights", lambda: contract.WEIGHTS)]
-Measure = Annotated[StrictStr, _known("measure", lambda: contract.MEASURES)]
-BatchSize = Annotated[StrictInt, Field(gt=0, le=1_000_000)]
-Gpu = Annotated[str, BeforeValidator(gpu_request)]
-Size = Annotated[int, BeforeValidator(parse_size), Field(ge=LEAST_MEMORY, lt=2**62)]
-Duration = Annotated[float, BeforeValidator(parse_duration)]
-EnvName = Annotated[StrictStr, _known("variable", lambda: ALLOWED_ENV)]
-
-
-def _text(value: Any) -> Any:
-    """YAML's numbers and booleans as the words that they were written as."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return str(value) if isinstance(value, (int, float)) else value
-
-
-def _plain_value(value: str) -> str:
-    if "/" in value or not value.isprintable():
-        raise ValueError(f"{value!r} holds a path or an unprintable character")
-    return value
-
-
-EnvValue = Annotated[
-    StrictStr, BeforeValidator(_text), Field(max_length=1000), AfterValidator(_plain_value)
+__all__ = [
+    "ALLOWED_ENV",
+    "Axes",
+    "Choice",
+    "Exclude",
+    "Include",
+    "Matrix",
+    "Settings",
+    "gpu_request",
 ]
 
+MOST_REPEATS = 1000
 
-class Choice(Frozen):
-    """One value for some of the axes; None leaves it to the protocol or the machine."""
+
+class Said(Frozen):
+    """A mapping in which a key that is written has a value."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _has_a_value(cls, value: Any) -> Any:
+        if value is None:
+            raise ValueError("has no value; write one, or leave the key out")
+        return value
+
+
+class Choice(Said):
+    """One value for some of the axes; what is left out falls to the protocol or the machine."""
 
     model: ModelName | None = None
     dataset: DatasetName | None = None
@@ -94,53 +69,135 @@ class Choice(Frozen):
     image: ImageName | None = None
     batch_size: BatchSize | None = None
     precision: Precision | None = None
-    jit: StrictBool | None = None
+    jit: Jit | None = None
     weights: Weights | None = None
     protocol: ProtocolName | None = None
     measure: Measure | None = None
     gpu: Gpu | None = None
 
+    def chosen(self) -> dict[str, Any]:
+        """The axes that are given a value, in the order of the axes."""
+        return {name: getattr(self, name) for name in AXES if getattr(self, name) is not None}
 
-def _axis(value: Any) -> Any:
-    if isinstance(value, list) and value:
+
+AXES = tuple(Choice.model_fields)
+"""The names of the axes; an earlier one varies more slowly in an expanded matrix."""
+
+
+class _Entry(Choice):
+    """One value for some of the axes."""
+
+    @field_validator(*AXES, mode="before")
+    @classmethod
+    def _one_value(cls, value: Any) -> Any:
+        if isinstance(value, list):
+            raise ValueError("one value here, not a list; write an entry for each")
         return value
-    raise ValueError("an axis is a list of at least one value, such as [a, b]")
 
 
-type_of_axis = BeforeValidator(_axis)
+class Exclude(_Entry):
+    """The cases that have all of these values are taken out; nothing brings them back."""
 
 
-class Axes(Frozen):
-    """Lists of values; every combination is a case."""
+class Settings(Said):
+    """How a case is run, which makes it no other benchmark; but `env` and `memory_limit` do."""
 
-    model: Annotated[tuple[ModelName, ...], type_of_axis] | None = None
-    dataset: Annotated[tuple[DatasetName, ...], type_of_axis] | None = None
-    framework: Annotated[tuple[FrameworkName, ...], type_of_axis] | None = None
-    image: Annotated[tuple[ImageName, ...], type_of_axis] | None = None
-    batch_size: Annotated[tuple[BatchSize, ...], type_of_axis] | None = None
-    precision: Annotated[tuple[Precision, ...], type_of_axis] | None = None
-    jit: Annotated[tuple[StrictBool, ...], type_of_axis] | None = None
-    weights: Annotated[tuple[Weights, ...], type_of_axis] | None = None
-    protocol: Annotated[tuple[ProtocolName, ...], type_of_axis] | None = None
-    measure: Annotated[tuple[Measure, ...], type_of_axis] | None = None
-    gpu: Annotated[tuple[Gpu, ...], type_of_axis] | None = None
+    timeout: Duration | None = Field(
+        None, description="How long an attempt may take; over it, the case is `timeout`."
+    )
+    stall_timeout: Duration | None = Field(
+        None, description="How long a case may show no sign of life; over it, it is `stalled`."
+    )
+    retries: Retries | None = Field(
+        None,
+        description="How often an attempt is made again that failed for no fault of the case "
+        f"(`infra`), 0 to {MOST_RETRIES}. Default: 2.",
+    )
+    expect: Expected | None = Field(
+        None,
+        description="The status, or statuses, that a case should end with, such as `oom`; "
+        "completing it is a failure then. Default: it is to complete (`ok` or `pressure`).",
+    )
+    env: Env = Field(
+        default_factory=dict,
+        description="Environment variables of the workload, of those that are allowed.",
+    )
+    memory_limit: Size | None = Field(
+        None, description="The container's memory, such as `6g`. Default: no limit."
+    )
+    tags: Tags = Field((), description="Short words to choose cases by: `--only tag=nightly`.")
 
 
-class Matrix(Frozen):
-    """A whole matrix file.
+class Include(_Entry, Settings):
+    """More for some cases, or one more case.
 
-    A case with one of the values of every axis under `gpu_only` is left out where it would be
-    measured on the processor. `budget` is what ``quick`` may spend on a case's training steps.
+    Those of its keys that are axes of this matrix must match; the others are added to every
+    combination that does. Where none does, the entry is a case of its own, with the defaults.
     """
 
-    axes: Axes = Axes()
-    defaults: Choice = Choice()
-    gpu_only: Axes = Axes()
-    repeats: Annotated[StrictInt, Field(ge=1, le=1000)] = 1
-    dataset_fallback: Annotated[StrictStr, _known("fallback", lambda: ("synthetic",))] | None = None
-    env: dict[EnvName, EnvValue] = Field(default_factory=dict)
-    memory_limit: Size | None = None
-    order: Annotated[StrictStr, _known("order", lambda: ORDERS)] = "interleaved"
-    seed: StrictInt | None = None
-    timeout: Duration | None = None
-    budget: Duration | None = None
+
+class Axes(Said):
+    """Lists of values; every combination is a case."""
+
+    model: Annotated[tuple[ModelName, ...], AxisList()] | None = None
+    dataset: Annotated[tuple[DatasetName, ...], AxisList()] | None = None
+    framework: Annotated[tuple[FrameworkName, ...], AxisList()] | None = None
+    image: Annotated[tuple[ImageName, ...], AxisList()] | None = None
+    batch_size: Annotated[tuple[BatchSize, ...], AxisList()] | None = None
+    precision: Annotated[tuple[Precision, ...], AxisList()] | None = None
+    jit: Annotated[tuple[Jit, ...], AxisList()] | None = None
+    weights: Annotated[tuple[Weights, ...], AxisList()] | None = None
+    protocol: Annotated[tuple[ProtocolName, ...], AxisList()] | None = None
+    measure: Annotated[tuple[Measure, ...], AxisList()] | None = None
+    gpu: Annotated[tuple[Gpu, ...], AxisList()] | None = None
+
+
+class Matrix(Settings):
+    """A matrix file: which cases there are, and how they are measured."""
+
+    axes: Axes = Field(Axes(), description="Lists of values; every combination is a case.")
+    defaults: Choice = Field(Choice(), description="Values for axes that are not listed.")
+    include: tuple[Include, ...] = Field(
+        (), description="More keys for the combinations that match an entry, or cases beside them."
+    )
+    exclude: tuple[Exclude, ...] = Field(
+        (), description="Cases that have all values of an entry are taken out, after `include`."
+    )
+    gpu_only: Axes = Field(
+        Axes(),
+        description="A case with one of the values of every axis here is left out where it would "
+        "be measured on the processor.",
+    )
+    repeats: Annotated[StrictInt, Field(ge=1, le=MOST_REPEATS)] = Field(
+        1, description="How often each case is measured."
+    )
+    order: Annotated[StrictStr, Known("order", lambda: ORDERS)] = Field(
+        "interleaved",
+        description="`interleaved` measures every case once, then every case again, so that the "
+        "repeats of a case are spread over time; `written` measures all repeats of a case, then "
+        "the next; `shuffled` is a random order.",
+    )
+    seed: StrictInt | None = Field(
+        None,
+        ge=0,
+        lt=2**53,  # exact in every reader of JSON
+        description="Of the shuffled order. Default: a new one, which is recorded.",
+    )
+    budget: Duration | None = Field(
+        None, description="What `measure: quick` may spend on a case's training steps."
+    )
+    dataset_fallback: Annotated[StrictStr, Known("fallback", lambda: ("synthetic",))] | None = (
+        Field(None, description="`synthetic`: measure on it where a dataset is missing.")
+    )
+
+    _places: dict[Place, str] = PrivateAttr(default_factory=dict)
+
+    def remember(self, places: Mapping[Place, str]) -> Matrix:
+        """The same matrix, which can tell where in its file these places are."""
+        self._places.update(places)
+        return self
+
+    def where(self, *place: str | int) -> str:
+        """``file:line:column: `` of a place of the file, or nothing where it came from no file."""
+        found = self._places.get(place)
+        return f"{found}: " if found else ""

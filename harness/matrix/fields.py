@@ -1,0 +1,260 @@
+"""The kinds of value in a matrix file: how each is checked, and what an editor is told of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    StrictBool,
+    StrictInt,
+    StrictStr,
+    WithJsonSchema,
+)
+from pydantic_core import CoreSchema, core_schema
+
+from harness.catalog import datasets, images, models, protocols
+from harness.catalog.toml import shipped
+from harness.matrix.names import known_name
+from harness.model import Status
+from harness.units import parse_duration, parse_size
+from harness.workload import contract
+
+LEAST_MEMORY = 64 << 20
+"""Bytes below which no container starts a Python process that loads a framework."""
+
+MOST_RETRIES = 10
+
+EXPECTED = tuple(
+    status.value for status in Status if status not in (Status.INTERRUPTED, Status.SKIPPED)
+)
+"""What a case may be meant to end with; nobody plans to stop it, or to leave it out."""
+
+ALLOWED_ENV = (
+    "OMP_NUM_THREADS",
+    "TF_CPU_ALLOCATOR_USE_BFC",
+    "TF_CPU_BFC_MEM_LIMIT_IN_MB",
+    "TF_ENABLE_ONEDNN_OPTS",
+    "TF_FORCE_GPU_ALLOW_GROWTH",
+    "TF_GPU_ALLOCATOR",
+    "TF_GPU_THREAD_COUNT",
+    "TF_GPU_THREAD_MODE",
+    "TF_NUM_INTEROP_THREADS",
+    "TF_NUM_INTRAOP_THREADS",
+    "TF_XLA_FLAGS",
+    "XLA_FLAGS",
+)
+"""Variables that a case may set: none of them hides messages or moves files."""
+
+_GPU = r"auto|cpu|\d{1,3}|GPU-[0-9A-Fa-f-]+"
+_TAG = r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}"
+_DURATION = r"^\s*\d{1,9}(\.\d{1,6})?\s*[smhdSMHD]?\s*$"
+_SIZE = r"^\s*\d{1,15}(\.\d{1,6})?\s*[kmgtKMGT]?([iI]?[bB])?\s*$"
+
+
+@dataclass(frozen=True)
+class Known:
+    """A word that must be one of `names()`, which is asked late, since catalogs are files.
+
+    `told`: the names for the schema where a user's own file adds to them; it lets others pass.
+    """
+
+    kind: str
+    names: Callable[[], Iterable[str]]
+    told: Callable[[], Iterable[str]] | None = None
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(self._checked, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        about = {k: v for k, v in handler(schema).items() if k == "description"}
+        words = {"type": "string", "enum": list((self.told or self.names)())}
+        return {**about, **({"anyOf": [words, {"type": "string"}]} if self.told else words)}
+
+    def _checked(self, word: Any) -> Any:
+        return known_name(self.kind, word, self.names()) if isinstance(word, str) else word
+
+
+class AxisList:
+    """At least one value; in the schema an axis tells what its values tell."""
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(_axis, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        found = handler(schema)
+        about = {k: v for k, v in found["items"].items() if k == "description"}
+        return {**found, **about, "minItems": 1, "uniqueItems": True}
+
+
+class OneOrMore:
+    """A value alone is a list of one."""
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(
+            lambda value: [value] if isinstance(value, str) else value, handler(source)
+        )
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        found = handler(schema)
+        return {"anyOf": [found["items"], found]}
+
+
+def _axis(value: Any) -> Any:
+    if isinstance(value, list) and value:
+        return value
+    raise ValueError("an axis is a list of at least one value, such as [a, b]")
+
+
+def gpu_request(value: Any) -> Any:
+    text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    if isinstance(text, str) and re.fullmatch(_GPU, text):
+        return text
+    if isinstance(text, str) and text.startswith("MIG"):
+        raise ValueError("parts of a GPU (MIG) cannot be chosen; name the whole GPU")
+    raise ValueError(f"{value!r} is no GPU; write auto, cpu, an index such as 0, or a UUID")
+
+
+def _text(value: Any) -> Any:
+    """YAML's numbers and booleans as the words that they were written as."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, (int, float)) else value
+
+
+def _plain_value(value: str) -> str:
+    if "/" in value or not value.isprintable():
+        raise ValueError(f"{value!r} holds a path or an unprintable character")
+    return value
+
+
+def _tag(word: str) -> str:
+    if re.fullmatch(_TAG, word):
+        return word
+    raise ValueError(
+        f"{word!r} is no tag; a tag is one short word of letters, digits, '.', '_' and '-'"
+    )
+
+
+_GPU_JSON = {
+    "anyOf": [
+        {"type": "string", "enum": ["auto", "cpu"]},
+        {"type": "string", "pattern": f"^({_GPU})$"},
+        {"type": "integer", "minimum": 0, "maximum": 999},
+    ]
+}
+_DURATION_JSON = {
+    "type": ["string", "number"],
+    "pattern": _DURATION,
+    "exclusiveMinimum": 0,
+    "maximum": 999_999_999,
+    "examples": ["90s", "30m", "2h", "1d"],
+}
+_SIZE_JSON = {
+    "type": ["string", "integer"],
+    "pattern": _SIZE,
+    "minimum": LEAST_MEMORY,
+    "examples": ["512m", "6g"],
+}
+_ENV_JSON = {
+    "type": "object",
+    "properties": {name: {"type": ["string", "number", "boolean"]} for name in ALLOWED_ENV},
+    "additionalProperties": False,
+}
+
+# The descriptions stand here, once, for `axes`, `defaults`, `include` and `exclude` alike.
+ModelName = Annotated[StrictStr, Known("model", models), Field(description="What is trained.")]
+DatasetName = Annotated[
+    StrictStr,
+    Known("dataset", datasets),
+    Field(description="Its images. `synthetic` is made on the spot; the others are files."),
+]
+FrameworkName = Annotated[
+    StrictStr,
+    Known("framework", lambda: contract.FRAMEWORKS),
+    Field(description="The Keras backend. Default: tensorflow."),
+]
+ImageName = Annotated[
+    StrictStr,
+    Known("image", images, told=lambda: shipped("images.toml")["images"]),
+    Field(
+        description="The container image, by its name in `harness images list`. "
+        "Default: the framework's for the device."
+    ),
+]
+BatchSize = Annotated[
+    StrictInt,
+    Field(gt=0, le=1_000_000, description="Images a training step. Default: the protocol's."),
+]
+Precision = Annotated[
+    StrictStr,
+    Known("precision", lambda: contract.PRECISIONS),
+    Field(description="Number format; `float32` has TF32 off. Default: the protocol's."),
+]
+Jit = Annotated[
+    StrictBool, Field(description="Whether XLA compiles the step. Default: the protocol's.")
+]
+Weights = Annotated[
+    StrictStr,
+    Known("weights", lambda: contract.WEIGHTS),
+    Field(description="What training starts from. Default: random."),
+]
+ProtocolName = Annotated[
+    StrictStr,
+    Known("protocol", protocols),
+    Field(description="The training recipe: epochs, batch, checkpoints. Default: reference."),
+]
+Measure = Annotated[
+    StrictStr,
+    Known("measure", lambda: contract.MEASURES),
+    Field(
+        description="`full` runs the whole protocol; `quick` measures a part and predicts the "
+        "rest, with an interval. Default: full."
+    ),
+]
+Gpu = Annotated[
+    str,
+    BeforeValidator(gpu_request),
+    WithJsonSchema(_GPU_JSON),
+    Field(description="`auto`, `cpu`, an index, or a UUID. Default: the command line's."),
+]
+Size = Annotated[
+    int,
+    BeforeValidator(parse_size),
+    Field(ge=LEAST_MEMORY, lt=2**62),
+    WithJsonSchema(_SIZE_JSON),
+]
+Duration = Annotated[float, BeforeValidator(parse_duration), WithJsonSchema(_DURATION_JSON)]
+Retries = Annotated[StrictInt, Field(ge=0, le=MOST_RETRIES)]
+StatusName = Annotated[Status, Known("status", lambda: EXPECTED)]
+Expected = Annotated[tuple[StatusName, ...], Field(min_length=1), OneOrMore()]
+EnvName = Annotated[StrictStr, Known("variable", lambda: ALLOWED_ENV)]
+EnvValue = Annotated[
+    StrictStr, BeforeValidator(_text), Field(max_length=1000), AfterValidator(_plain_value)
+]
+Env = Annotated[dict[EnvName, EnvValue], WithJsonSchema(_ENV_JSON)]
+Tag = Annotated[
+    StrictStr,
+    AfterValidator(_tag),
+    WithJsonSchema({"type": "string", "pattern": f"^{_TAG}$"}),
+]
+Tags = Annotated[tuple[Tag, ...], Field(max_length=20), OneOrMore()]
