@@ -30,8 +30,6 @@ HOW_TO_GIVE_A_GPU = (
 )
 ENDED = ("exited", "dead", "removing")
 KILLED = (128 + signal.SIGTERM, 128 + signal.SIGKILL)
-ENGINE_ENDS_S = 1.0
-"""How long an engine that has killed a container may still answer before it ends itself."""
 SETTLING_S = 1.0
 """How long an engine may take to say that a container whose output has ended is over."""
 
@@ -119,6 +117,7 @@ class DockerAttempt:
 
     def __init__(self, engine: Engine, container: Container) -> None:
         self.container = container
+        self._engine = engine
         self._api = engine.client.api
         self._id = str(container.id)
         self.created = time.time()
@@ -200,16 +199,9 @@ class DockerAttempt:
     def result(self) -> Exit:
         state = self._state()
         code = int(state["ExitCode"])
-        if code in KILLED and not self._stopped:
-            self._state_after(ENGINE_ENDS_S)
+        if code in KILLED and not self._stopped and not self._engine.takes_calls():
+            raise InfraError("the engine was stopped, and the container with it", transient=True)
         return Exit(code=code, oom_killed=bool(state.get("OOMKilled")) or self._oom_event())
-
-    def _state_after(self, seconds: float) -> None:
-        """An engine that is stopped ends its containers first: raise InfraError if it is gone."""
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            self._state()
-            time.sleep(0.1)
 
     def _oom_event(self) -> bool:
         """OOMKilled speaks of the first process only on some engines; events speak of all."""

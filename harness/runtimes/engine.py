@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,7 @@ ENGINE_ERRORS: tuple[type[Exception], ...] = (
 
 DEFAULT_SOCKET = "unix:///var/run/docker.sock"
 TIMEOUT_S = 60
+ANSWER_S = 5
 
 HOW_TO_START = "start Docker (systemctl start docker), or measure without it: --runtime local"
 
@@ -39,6 +41,15 @@ class Engine:
     remaps_users: bool
     runtimes: tuple[str, ...]
     root_folder: str
+
+    def takes_calls(self) -> bool:
+        """Whether it takes a new connection: one that is being stopped serves the old ones yet."""
+        try:
+            anew = docker.DockerClient(base_url=self.url, timeout=ANSWER_S)
+            with contextlib.closing(anew):
+                return bool(anew.ping())
+        except ENGINE_ERRORS:
+            return False
 
 
 def connect() -> Engine:

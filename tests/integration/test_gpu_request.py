@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import shutil
 import subprocess
 import tarfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,8 +17,9 @@ import pytest
 
 from harness.model import Device, LaunchSpec
 from harness.runtimes.docker import DockerRuntime
-from harness.runtimes.engine import Engine, connect
+from harness.runtimes.engine import Engine
 from tests.conftest import lacking
+from tests.faults.own_engine import own_engine
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("as_root")]
 
@@ -41,39 +40,13 @@ def record(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def gpu_engine(record: Path) -> Iterator[Engine]:
     """An engine that accepts requests for GPUs."""
-    daemon = shutil.which("dockerd")
-    if daemon is None:
-        lacking("dockerd is needed, to start one with a stand-in for NVIDIA's hook")
-        raise AssertionError
     hook = record / "bin" / "nvidia-container-runtime-hook"
     hook.parent.mkdir()
     hook.write_text(HOOK.format(record=record))
     hook.chmod(0o755)
-    # A socket's path may have 107 characters at most.
-    folder = Path(subprocess.check_output(["mktemp", "-d", "/tmp/gpuXXXX"], text=True).strip())
-    socket = f"unix://{folder}/sock"
-    line = [daemon, "--host", socket, "--data-root", f"{folder}/data", "--exec-root", f"{folder}/x"]
-    line += ["--pidfile", f"{folder}/pid", "--bridge", "none", "--iptables=false"]
-    path = f"{hook.parent}:{os.environ['PATH']}"
-    with (record / "log").open("wb") as log, pytest.MonkeyPatch.context() as patch:
-        process = subprocess.Popen(line, env={**os.environ, "PATH": path}, stdout=log, stderr=log)
-        try:
-            patch.setenv("DOCKER_HOST", socket)
-            yield _when_ready(record)
-        finally:
-            process.terminate()
-            process.wait(timeout=60)
-            subprocess.run(["umount", "--quiet", f"{folder}/data"], check=False)
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _when_ready(record: Path) -> Engine:
-    for _ in range(150):
-        try:
-            return connect()
-        except Exception:
-            time.sleep(0.2)
-    raise AssertionError((record / "log").read_text())
+    with own_engine(str(hook.parent)) as own, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DOCKER_HOST", own.url)
+        yield own.connected()
 
 
 @pytest.fixture(scope="module")
