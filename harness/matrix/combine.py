@@ -56,7 +56,7 @@ def combine(matrix: Matrix, gpus: Sequence[str]) -> list[Draft]:
     that none has becomes a draft of its own. Raises InputError for more than MAX_CASES.
     """
     axes = {name: values for name, values in matrix.axes if values is not None}
-    _at_most(_product(axes))
+    _at_most(_product(axes), matrix)
     defaults = matrix.defaults.chosen()
     added = [entry.chosen() for entry in matrix.include]
     lookup = Lookup({k: v for k, v in values.items() if k in axes} for values in added)
@@ -76,12 +76,12 @@ def combine(matrix: Matrix, gpus: Sequence[str]) -> list[Draft]:
         for number, values in enumerate(added)
         if number not in used
     ]
+    _at_most(sum(1 if "gpu" in draft.choice else len(gpus) for draft in drafts), matrix)
     return _on_each(drafts, gpus)
 
 
 def _on_each(drafts: Sequence[Draft], gpus: Sequence[str]) -> list[Draft]:
     """What the file leaves open is measured on each of the command line's GPUs."""
-    _at_most(sum(1 if "gpu" in draft.choice else len(gpus) for draft in drafts))
     placed: list[Draft] = []
     for draft in drafts:
         if "gpu" in draft.choice:
@@ -98,9 +98,12 @@ def _product(axes: Mapping[str, Sequence[Any]]) -> int:
     return count
 
 
-def _at_most(count: int) -> None:
+def _at_most(count: int, matrix: Matrix) -> None:
     if count > MAX_CASES:
-        raise InputError(f"the matrix has {count} cases; at most {MAX_CASES} are taken")
+        raise InputError(
+            f"{matrix.where('axes')}the matrix has {count} cases; at most {MAX_CASES} are taken",
+            "shorten an axis, or make several files of it",
+        )
 
 
 def excluded(matrix: Matrix, cases: Sequence[Case]) -> set[int]:

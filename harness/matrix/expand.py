@@ -63,7 +63,8 @@ def _complete(draft: Draft, matrix: Matrix) -> None:
                 f"add {needed} to it, or correct the value that should match",
             )
         raise InputError(
-            f"the matrix names no {needed}", f"add {needed}: [...] under axes, or a default"
+            f"{matrix.where('axes')}the matrix names no {needed}",
+            f"add {needed}: [...] under axes, or a default",
         )
 
 

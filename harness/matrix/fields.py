@@ -87,12 +87,13 @@ class Known:
 
 
 class AxisList:
-    """At least one value; in the schema an axis tells what its values tell."""
+    """Different values, at least one; in the schema an axis tells what its values tell."""
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
     ) -> CoreSchema:
-        return core_schema.no_info_before_validator_function(_axis, handler(source))
+        inner = core_schema.no_info_after_validator_function(_different, handler(source))
+        return core_schema.no_info_before_validator_function(_axis, inner)
 
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
@@ -108,14 +109,12 @@ class OneOrMore:
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
     ) -> CoreSchema:
-        return core_schema.no_info_before_validator_function(
-            lambda value: [value] if isinstance(value, str) else value, handler(source)
-        )
+        return core_schema.no_info_before_validator_function(_listed, handler(source))
 
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        found = handler(schema)
+        found = {**handler(schema), "minItems": 1}
         return {"anyOf": [found["items"], found]}
 
 
@@ -123,6 +122,22 @@ def _axis(value: Any) -> Any:
     if isinstance(value, list) and value:
         return value
     raise ValueError("an axis is a list of at least one value, such as [a, b]")
+
+
+def _different(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A value that stands twice would make two cases of one."""
+    seen = set()
+    for value in values:
+        if value in seen:
+            raise ValueError(f"two values are the same: {value!r}")
+        seen.add(value)
+    return values
+
+
+def _listed(value: Any) -> Any:
+    if value == []:
+        raise ValueError("an empty list says nothing; leave the key out")
+    return [value] if isinstance(value, str) else value
 
 
 def gpu_request(value: Any) -> Any:
@@ -246,7 +261,7 @@ Size = Annotated[
 Duration = Annotated[float, BeforeValidator(parse_duration), WithJsonSchema(_DURATION_JSON)]
 Retries = Annotated[StrictInt, Field(ge=0, le=MOST_RETRIES)]
 StatusName = Annotated[Status, Known("status", lambda: EXPECTED)]
-Expected = Annotated[tuple[StatusName, ...], Field(min_length=1), OneOrMore()]
+Expected = Annotated[tuple[StatusName, ...], OneOrMore()]
 EnvName = Annotated[StrictStr, Known("variable", lambda: ALLOWED_ENV)]
 EnvValue = Annotated[
     StrictStr, BeforeValidator(_text), Field(max_length=1000), AfterValidator(_plain_value)

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from harness.errors import InputError
-from harness.matrix.document import Document, read
+from harness.matrix.document import Document, Place, read
 from harness.matrix.names import suggestion
 from harness.matrix.schema import AXES, Axes, Choice, Exclude, Include, Matrix, Settings
 
@@ -59,12 +59,12 @@ def validate(document: Document) -> Matrix:
     except ValidationError as error:
         problems = dict.fromkeys(_problem(document, found) for found in error.errors())
         raise InputError("\n".join(problems)) from error
-    wanted = [place for place in document.marks if place and place[0] in _TOLD_LATER]
-    return matrix.remember({place: document.where(place) for place in wanted if len(place) < 4})
+    later = [place for place in document.marks if place[:1] in _TOLD_LATER and len(place) < 4]
+    return matrix.remember({place: document.where(place) for place in later})
 
 
-_TOLD_LATER = ("include", "exclude", "gpu_only")
-"""Sections whose mistakes may show only when the cases are there."""
+_TOLD_LATER: tuple[Place, ...] = ((), ("axes",), ("include",), ("exclude",), ("gpu_only",))
+"""Parts of a file whose mistakes may show only when the cases are there."""
 
 
 def _problem(document: Document, found: Any) -> str:
@@ -90,8 +90,8 @@ def _meant(key: str, inside: tuple[str | int, ...]) -> str:
     if not section and key in AXES:
         return f"it stands under axes, as {key}: […], or under defaults"
     if section and key in Matrix.model_fields:
-        entries = ", or in an entry of include" if key in _OF_A_CASE else ""
-        return f"it stands at the top of the file, not in {section}{entries}"
+        entries = " or in an entry of include" if key in _OF_A_CASE else ""
+        return f"it stands at the top of the file{entries}, not in {section}"
     return suggestion(key, _SECTIONS.get(section, Matrix).model_fields)
 
 

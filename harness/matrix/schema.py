@@ -198,6 +198,11 @@ class Matrix(Settings):
         return self
 
     def where(self, *place: str | int) -> str:
-        """``file:line:column: `` of a place of the file, or nothing where it came from no file."""
+        """``file:line:column: `` of a place, or of the nearest one around it that is remembered.
+
+        Nothing where the matrix came from no file.
+        """
+        while place and place not in self._places:
+            place = place[:-1]
         found = self._places.get(place)
         return f"{found}: " if found else ""

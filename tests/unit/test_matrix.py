@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -8,7 +10,8 @@ from hypothesis import strategies as st
 
 from harness.errors import InputError, MachineError
 from harness.matrix import expand, load, parse, select
-from harness.model import Device
+from harness.matrix.schema import AXES, Matrix
+from harness.model import Device, Limits, Status
 
 ROOT = Path(__file__).parents[2]
 
@@ -105,6 +108,30 @@ def test_shipped_files_are_valid(path: Path) -> None:
         ("axes: {model: [model-a", "1:23", "not valid YAML"),
         ("repeats: 0x_", "1:10", "is no int"),
         ("repeats: !!int", "1:10", "not allowed here"),
+        ("model: [model-a]", "1:1", "it stands under axes, as model: […]"),
+        ("axes: {timeout: 1h}", "1:8", "at the top of the file or in an entry of include"),
+        ("axes: {model: [model-a, model-a]}", "1:8", "two values are the same: 'model-a'"),
+        ("include: [{modle: model-a}]", "1:12", "did you mean 'model'?"),
+        ("include: [{repeats: 3}]", "1:12", "it stands at the top of the file, not in include"),
+        ("include: [{env: {OMP_NUM_THREAD: 1}}]", "1:18", "did you mean 'OMP_NUM_THREADS'?"),
+        ("include: [{model: [model-a]}]", "1:12", "one value here, not a list"),
+        ("include: {model: model-a}", "1:1", "a list, such as [a, b]"),
+        ("include: [model-a]", "1:11", "an entry of include must be a mapping"),
+        ("include: [{model: model-a}]", "1:11", "a case of its own, and names no dataset"),
+        ("exclude: [{timeout: 1h}]", "1:12", "not in exclude"),
+        ("exclude: [{image: }]", "1:12", "exclude.image: has no value"),
+        ("exclude: [{model: model-aa}]", "1:12", "did you mean 'model-a'?"),
+        ("timeout: soon", "1:1", "write 90s, 30m or 2h"),
+        ("stall_timeout: 0", "1:1", "write 90s, 30m or 2h"),
+        ("retries: 11", "1:1", "less than or equal to 10"),
+        ("retries: yes", "1:1", "valid integer"),
+        ("expect: [omm]", "1:10", "did you mean 'oom'?"),
+        ("expect: skipped", "1:1", "unknown status 'skipped'"),
+        ("expect: []", "1:1", "an empty list says nothing"),
+        ("order: shufled", "1:1", "did you mean 'shuffled'?"),
+        ("seed: -1", "1:1", "greater than or equal to 0"),
+        ("tags: [a b]", "1:8", "one short word"),
+        ("env: [OMP_NUM_THREADS]", "1:1", "should be a mapping"),
     ],
 )
 def test_each_mistake_has_its_place_and_a_hint(text: str, place: str, words: str) -> None:
@@ -127,6 +154,7 @@ def test_each_mistake_has_its_place_and_a_hint(text: str, place: str, words: str
         ("axes: {dataset: [mnist]}", "names no model"),
         ("axes: {model: [model-a]}", "names no dataset"),
         ("axes: {model: [model-a, model-a], dataset: [mnist]}", "are the same"),
+        ("{}", r"matrix:1:1: the matrix names no model"),
         ("[" * 3000, "too deeply"),
     ],
 )
@@ -147,8 +175,72 @@ def test_a_missing_file_names_those_that_are_there(tmp_path: Path) -> None:
         load(tmp_path / "none.yaml")
 
 
+FULL = """
+axes: {model: [model-a, model-b], dataset: [mnist], batch_size: [32, 64]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "place", "words"),
+    [
+        ("exclude:\n- {batch_size: 32}\n- {model: model-a, batch_size: 65}", "5:3", "entry 2 of"),
+        ("exclude: [{}]", "3:11", "entry 1 of exclude is empty"),
+        ("exclude: [{dataset: mnist}]", "3:1", "exclude takes every case away"),
+        ("gpu_only:\n  model: [model-a, model-b-2021]", "4:20", "names model model-b-2021"),
+        (
+            "include:\n- &a {model: model-a, dataset: mnist, batch_size: 8}\n- *a",
+            "4:3",
+            "two cases of the matrix are the same",
+        ),
+    ],
+)
+def test_what_only_the_cases_show_has_its_place_too(more: str, place: str, words: str) -> None:
+    with pytest.raises(InputError) as refused:
+        expand(parse(FULL + more, "file.yaml"))
+    assert refused.value.message.startswith(f"file.yaml:{place}: ")
+    assert words in refused.value.message
+    assert refused.value.next_step
+
+
+def test_an_exclude_may_name_a_gpu_that_this_command_line_does_not() -> None:
+    text = FULL + "exclude: [{model: model-b, gpu: cpu}]"
+    assert len(expand(parse(text), ("0",))) == 4
+    assert len(expand(parse(text), ("0", "cpu"))) == 6
+    with pytest.raises(InputError, match="entry 1 of exclude"):
+        expand(parse(text + "\ndefaults: {gpu: '0'}"))
+    with pytest.raises(InputError, match="entry 1 of exclude"):
+        expand(parse(FULL + "exclude: [{model: model-b-2021, gpu: cpu}]"))
+
+
+def test_exclude_goes_by_what_the_protocol_fills_in() -> None:
+    text = "axes: {model: [model-a, model-b], dataset: [mnist]}\ndefaults: {protocol: seed}\n"
+    (left,) = expand(parse(text + "exclude: [{batch_size: 12}]"))
+    assert left.model == "model-a"
+
+
+def test_what_is_excluded_is_no_double() -> None:
+    same = "- {model: model-a, dataset: mnist, batch_size: 8}\n"
+    cases = expand(parse(FULL + "include:\n" + same * 2 + "exclude: [{batch_size: 8}]"))
+    assert len(cases) == 4
+
+
+def test_only_what_changes_the_work_is_in_the_id() -> None:
+    plain = expand(parse(FULL))
+    text = FULL + "timeout: 1h\nstall_timeout: 60\nretries: 0\nexpect: oom\ntags: [a]\n"
+    settled = expand(parse(text))
+    assert [case.id for case in settled] == [case.id for case in plain]
+    assert [case.overrides for case in settled] == [case.overrides for case in plain]
+    assert settled[0].limits == Limits(timeout_s=3600.0, stall_timeout_s=60.0, retries=0)
+    assert (settled[0].expect, settled[0].tags) == ((Status.OOM,), ("a",))
+    assert plain[0].limits == Limits()
+    limited = expand(parse(FULL + "include: [{model: model-a, memory_limit: 6g}]"))
+    assert [case.id for case in limited[2:]] == [case.id for case in plain[2:]]
+    assert not {case.id for case in limited[:2]} & {case.id for case in plain}
+
+
 _words = st.sampled_from(
     ["axes", "model", "model-a", "defaults", "[", "]", "{", "}", ":", " ", "\n", "- ", "&a", "*a"]
+    + ["include", "exclude", "expect", "oom", "tags", "env", "timeout", "1h", "gpu", "repeats"]
     + ["!!int", "!x", "'", '"', "|", "#", "mnist", "dataset", "1", "0x", "~", "<<", "?", ",", "%"]
 )
 
@@ -157,6 +249,32 @@ _words = st.sampled_from(
 def test_no_bytes_give_a_traceback(raw: bytes) -> None:
     try:
         expand(parse(raw))
+    except InputError as error:
+        assert error.message
+
+
+_leaves = (
+    st.sampled_from(
+        ["model-a", "mnist", "tf32", "cpu", "oom", "1h", "6g", "shuffled", "cpu-tf2.15"]
+    )
+    | st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=5)
+)
+_keys = st.sampled_from(sorted({*Matrix.model_fields, *AXES, "OMP_NUM_THREADS"}))
+_sections = st.recursive(
+    _leaves,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_keys, inner, max_size=4),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(_keys, _sections, max_size=5))
+def test_no_values_under_any_keys_give_a_traceback(content: dict[str, Any]) -> None:
+    try:
+        expand(parse(json.dumps(content)))
     except InputError as error:
         assert error.message
 
@@ -182,8 +300,6 @@ _axes = st.fixed_dictionaries(
 def test_expansion_is_complete_deterministic_and_has_unique_ids(
     axes: dict[str, list[object]],
 ) -> None:
-    import json
-
     text = json.dumps({"axes": axes})
     cases = expand(parse(text))
     count = 1
