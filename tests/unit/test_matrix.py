@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -359,3 +360,70 @@ def test_bench_adds_the_published_model_b_on_a_gpu_alone() -> None:
     kept, left_out = select(cases, matrix, {"auto": PROCESSOR})
     assert {case.model for case in kept} == {"model-a", "model-b"}
     assert {case.model for case in left_out} == {"model-b-2021"}
+
+
+# ------------------------------------------------------------------ include and exclude
+
+_VALUES: dict[str, list[Any]] = {
+    "model": ["model-a", "model-b"],
+    "batch_size": [8, 16],
+    "precision": ["float32", "tf32"],
+    "jit": [False, True],
+}
+_some = st.fixed_dictionaries({}, optional={k: st.sampled_from(v) for k, v in _VALUES.items()})
+_lists = st.fixed_dictionaries(
+    {"model": st.just(_VALUES["model"])},
+    optional={k: st.just(v) for k, v in _VALUES.items() if k != "model"},
+)
+
+
+def _as_in_the_book(axes: dict[str, Any], include: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What a CI's strategy matrix does, entry by entry and one combination after another."""
+    written = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
+    found = [dict(combination) for combination in written]
+    own = []
+    for entry in include:
+        fits = [
+            number
+            for number, combination in enumerate(written)
+            if all(combination[k] == v for k, v in entry.items() if k in combination)
+        ]
+        for number in fits:
+            found[number].update(entry)
+        if not fits:
+            own.append(entry)
+    return found + own
+
+
+@given(_lists, st.lists(_some, max_size=5), st.data())
+def test_include_does_as_a_strategy_matrix_and_exclude_wins(
+    axes: dict[str, Any], include: list[dict[str, Any]], data: st.DataObject
+) -> None:
+    axes = {name: axes[name] for name in AXES if name in axes}
+    content: dict[str, Any] = {
+        "axes": axes,
+        "defaults": {"model": "model-a", "dataset": "synthetic", "batch_size": 8, "jit": False},
+        "include": include,
+    }
+    wanted = [
+        {"precision": "float32", **content["defaults"], **choice}
+        for choice in _as_in_the_book(axes, include)
+    ]
+    doubles = len({tuple(sorted(choice.items())) for choice in wanted}) < len(wanted)
+    try:
+        cases = expand(parse(json.dumps(content)))
+    except InputError as error:
+        assert doubles
+        assert "are the same" in error.message
+        return
+    assert not doubles
+    assert [{name: getattr(case, name) for name in wanted[0]} for case in cases] == wanted
+    victim = data.draw(st.sampled_from(wanted))
+    entry = {k: victim[k] for k in data.draw(st.sets(st.sampled_from(sorted(_VALUES)), min_size=1))}
+    left = [case for case in cases if any(getattr(case, k) != v for k, v in entry.items())]
+    text = json.dumps({**content, "exclude": [entry]})
+    if left:
+        assert expand(parse(text)) == left
+    else:
+        with pytest.raises(InputError, match="takes every case away"):
+            expand(parse(text))
