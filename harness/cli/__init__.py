@@ -7,7 +7,7 @@ import sys
 import typer
 
 from harness import __version__
-from harness.cli import clean, compare, data, doctor, images, plan, report, run
+from harness.cli import clean, compare, data, doctor, images, plan, report, run, schema
 from harness.errors import HarnessError
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app.command("bench")(run.bench)
 app.command("plan")(plan.plan)
 app.command("report")(report.report)
 app.command("compare")(compare.compare)
+app.command("schema")(schema.schema)
 app.add_typer(data.app, name="data")
 app.add_typer(images.app, name="images")
 app.command("doctor")(doctor.doctor)

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.catalog.images import SETTING, images
 from harness.errors import InputError, MachineError
 from harness.matrix import expand, load, parse, select
+from harness.matrix.json_schema import matrix_schema
 from harness.matrix.schema import AXES, Matrix
 from harness.model import Device, Limits, Status
 
@@ -69,8 +71,34 @@ def test_several_gpus_are_an_axis_and_the_file_stands_above_the_command_line() -
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("matrices/*.yaml")), ids=lambda path: path.name)
-def test_shipped_files_are_valid(path: Path) -> None:
-    assert expand(load(path)[0])
+def test_shipped_files_are_valid_and_tell_editors_their_schema(path: Path) -> None:
+    matrix, text = load(path)
+    assert expand(matrix)
+    told = text.splitlines()[0].removeprefix("# yaml-language-server: $schema=")
+    assert (path.parent / told).resolve() == ROOT / "docs" / "matrix.schema.json"
+
+
+def test_the_schema_for_editors_is_that_of_the_code() -> None:
+    """Made anew by ``harness schema > docs/matrix.schema.json``."""
+    kept = json.loads((ROOT / "docs" / "matrix.schema.json").read_text("utf-8"))
+    assert kept == matrix_schema()
+    assert set(kept["properties"]) == set(Matrix.model_fields)
+    assert "null" not in json.dumps(kept)
+
+
+def test_a_users_own_images_are_not_in_the_schema_and_pass_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    before = matrix_schema()
+    own = tmp_path / "images.toml"
+    own.write_text('[images.mine]\nreference = "mine:1"\nframework = "tensorflow"\n', "utf-8")
+    monkeypatch.setenv(SETTING, str(own))
+    images.cache_clear()
+    try:
+        assert expand(parse("axes: {model: [model-a], dataset: [mnist], image: [mine]}"))
+        assert matrix_schema() == before
+    finally:
+        images.cache_clear()
 
 
 @pytest.mark.parametrize(
