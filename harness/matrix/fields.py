@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
-    GetCoreSchemaHandler,
-    GetJsonSchemaHandler,
     StrictBool,
     StrictInt,
     StrictStr,
     WithJsonSchema,
 )
-from pydantic_core import CoreSchema, core_schema
 
 from harness.catalog import datasets, images, models, protocols
 from harness.catalog.toml import shipped
-from harness.matrix.names import known_name
+from harness.matrix.kinds import Known, OneOrMore
 from harness.model import Status
 from harness.units import parse_duration, parse_size
 from harness.workload import contract
@@ -57,87 +52,6 @@ _GPU = r"auto|cpu|\d{1,3}|GPU-[0-9A-Fa-f-]+"
 _TAG = r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}"
 _DURATION = r"^\s*\d{1,9}(\.\d{1,6})?\s*[smhdSMHD]?\s*$"
 _SIZE = r"^\s*\d{1,15}(\.\d{1,6})?\s*[kmgtKMGT]?([iI]?[bB])?\s*$"
-
-
-@dataclass(frozen=True)
-class Known:
-    """A word that must be one of `names()`, which is asked late, since catalogs are files.
-
-    `told`: the names for the schema where a user's own file adds to them; it lets others pass.
-    """
-
-    kind: str
-    names: Callable[[], Iterable[str]]
-    told: Callable[[], Iterable[str]] | None = None
-
-    def __get_pydantic_core_schema__(
-        self, source: Any, handler: GetCoreSchemaHandler
-    ) -> CoreSchema:
-        return core_schema.no_info_before_validator_function(self._checked, handler(source))
-
-    def __get_pydantic_json_schema__(
-        self, schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> dict[str, Any]:
-        about = {k: v for k, v in handler(schema).items() if k == "description"}
-        words = {"type": "string", "enum": list((self.told or self.names)())}
-        return {**about, **({"anyOf": [words, {"type": "string"}]} if self.told else words)}
-
-    def _checked(self, word: Any) -> Any:
-        return known_name(self.kind, word, self.names()) if isinstance(word, str) else word
-
-
-class AxisList:
-    """Different values, at least one; in the schema an axis tells what its values tell."""
-
-    def __get_pydantic_core_schema__(
-        self, source: Any, handler: GetCoreSchemaHandler
-    ) -> CoreSchema:
-        inner = core_schema.no_info_after_validator_function(_different, handler(source))
-        return core_schema.no_info_before_validator_function(_axis, inner)
-
-    def __get_pydantic_json_schema__(
-        self, schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> dict[str, Any]:
-        found = handler(schema)
-        about = {k: v for k, v in found["items"].items() if k == "description"}
-        return {**found, **about, "minItems": 1, "uniqueItems": True}
-
-
-class OneOrMore:
-    """A value alone is a list of one."""
-
-    def __get_pydantic_core_schema__(
-        self, source: Any, handler: GetCoreSchemaHandler
-    ) -> CoreSchema:
-        return core_schema.no_info_before_validator_function(_listed, handler(source))
-
-    def __get_pydantic_json_schema__(
-        self, schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> dict[str, Any]:
-        found = {**handler(schema), "minItems": 1}
-        return {"anyOf": [found["items"], found]}
-
-
-def _axis(value: Any) -> Any:
-    if isinstance(value, list) and value:
-        return value
-    raise ValueError("an axis is a list of at least one value, such as [a, b]")
-
-
-def _different(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    """A value that stands twice would make two cases of one."""
-    seen = set()
-    for value in values:
-        if value in seen:
-            raise ValueError(f"two values are the same: {value!r}")
-        seen.add(value)
-    return values
-
-
-def _listed(value: Any) -> Any:
-    if value == []:
-        raise ValueError("an empty list says nothing; leave the key out")
-    return [value] if isinstance(value, str) else value
 
 
 def gpu_request(value: Any) -> Any:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 ORDERS = ("interleaved", "written", "shuffled")
+"""The first is what a file gets that names none: a machine that warms up, or a neighbour that comes
+and goes, then spoils no case alone."""
 
 T = TypeVar("T")
 

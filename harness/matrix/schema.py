@@ -11,7 +11,6 @@ from harness.matrix.document import Place
 from harness.matrix.fields import (
     ALLOWED_ENV,
     MOST_RETRIES,
-    AxisList,
     BatchSize,
     DatasetName,
     Duration,
@@ -21,7 +20,6 @@ from harness.matrix.fields import (
     Gpu,
     ImageName,
     Jit,
-    Known,
     Measure,
     ModelName,
     Precision,
@@ -32,6 +30,7 @@ from harness.matrix.fields import (
     Weights,
     gpu_request,
 )
+from harness.matrix.kinds import AxisList, Known
 from harness.matrix.order import ORDERS
 from harness.model import Frozen
 
