@@ -1,4 +1,4 @@
-"""What repeats of one case say together. Pure."""
+"""What the repeats of one case say together. Pure."""
 
 from __future__ import annotations
 
@@ -10,14 +10,22 @@ from dataclasses import dataclass
 CONFIDENCE = 0.95
 OUTLIER = 3.5
 """Modified Z-score from which a value is an outlier (Iglewicz and Hoaglin, 1993)."""
+NORMAL = 0.6745
+"""The median absolute deviation of a normal distribution, in standard deviations."""
+LEAST_FOR_FIRST = 4
+"""Values from which a slow first one can be told from the others."""
 
-METHOD_T = "Student's t around the mean"
-METHOD_NONE = "within-run interval only"
+METHOD = "95% by Student's t around the mean"
+WITHIN_RUN = "within-run interval only"
 
 
 @dataclass(frozen=True)
 class Summary:
-    """`values` in the order measured; `interval` is None with a single one."""
+    """`values` in the order measured, all of them; `interval` is None where there is one alone.
+
+    `variation` is the standard deviation over the mean; `outliers` are places in `values`;
+    `slow_first` is the first value where it is an outlier above the others.
+    """
 
     values: tuple[float, ...]
     median: float
@@ -28,10 +36,11 @@ class Summary:
     method: str
     variation: float | None
     outliers: tuple[int, ...]
+    slow_first: float | None
 
 
 def summarise(values: Sequence[float]) -> Summary:
-    """Median, mean, range, 95% interval and outliers. Raises ValueError where there is no value."""
+    """Raises ValueError where there is no value."""
     if not values:
         raise ValueError("no value to summarise")
     mean = statistics.fmean(values)
@@ -45,19 +54,30 @@ def summarise(values: Sequence[float]) -> Summary:
         low=min(values),
         high=max(values),
         interval=(mean - half, mean + half) if several else None,
-        method=METHOD_T if several else METHOD_NONE,
-        variation=spread / mean if several and mean else None,
-        outliers=tuple(n for n, score in enumerate(_scores(values)) if abs(score) > OUTLIER),
+        method=METHOD if several else WITHIN_RUN,
+        variation=spread / abs(mean) if several and mean else None,
+        outliers=tuple(n for n, score in enumerate(scores(values)) if abs(score) > OUTLIER),
+        slow_first=_slow_first(values),
     )
 
 
-def _scores(values: Sequence[float]) -> list[float]:
-    """Modified Z-scores, on the median absolute deviation."""
+def scores(values: Sequence[float]) -> list[float]:
+    """Modified Z-scores: distances from the median in units of the median absolute deviation.
+
+    Where most values are equal, any other lies infinitely far from them.
+    """
     middle = statistics.median(values)
     deviation = statistics.median(abs(value - middle) for value in values)
+    distances = [value - middle for value in values]
     if deviation == 0:
-        return [0.0] * len(values)
-    return [0.6745 * (value - middle) / deviation for value in values]
+        return [math.copysign(math.inf, d) if d else 0.0 for d in distances]
+    return [NORMAL * distance / deviation for distance in distances]
+
+
+def _slow_first(values: Sequence[float]) -> float | None:
+    if len(values) < LEAST_FOR_FIRST:
+        return None
+    return values[0] if scores(values)[0] > OUTLIER else None
 
 
 def _quantile(count: int) -> float:

@@ -229,7 +229,7 @@ def _measure(parsed: Matrix, text: str, request: Request, order: Schedule, go: G
         prepared = prepare(parsed, text, request, shown.note)
         interruption.gentle = True
         outcome = go(prepared, shown.on_event, lambda: interruption.asked, order)
-    typer.echo("\n" + render(read_run(outcome.folder), "table"))
+    typer.echo("\n" + render([read_run(outcome.folder)], "table"))
     if outcome.interrupted:
         raise typer.Exit(ExitCode.INTERRUPTED)
     raise typer.Exit(ExitCode.OK if outcome.as_expected else ExitCode.CASES_FAILED)

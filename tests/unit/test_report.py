@@ -3,12 +3,15 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
+from harness import cli
 from harness.campaign import run
-from harness.report import FORMATS, render
+from harness.report import FORMATS, PIVOTS, render
 from harness.results.reading import Run, read_run
 from harness.runtimes.scripted import Script
 from tests.unit.runs import completing, failing, infer, prepared, train
@@ -38,7 +41,7 @@ def study(tmp_path: Path) -> Run:
 
 
 def test_the_studys_table_has_datasets_as_rows_and_models_as_columns(study: Run) -> None:
-    text = render(study, "table")
+    text = render([study], "table")
     assert "Total execution time in seconds (training + validation, protocol seed)" in text
     rows = [line.split() for line in text.splitlines()]
     assert ["dataset", "model-a", "model-b"] in rows
@@ -52,7 +55,7 @@ def test_the_studys_table_has_datasets_as_rows_and_models_as_columns(study: Run)
 
 
 def test_the_tables_are_above_each_other_in_the_studys_order(study: Run) -> None:
-    text = render(study, "table")
+    text = render([study], "table")
     heads = ["This machine: scripted-machine", "Total execution", "Total inference", "Details"]
     places = [text.index(head) for head in heads]
     assert places == sorted(places)
@@ -60,14 +63,14 @@ def test_the_tables_are_above_each_other_in_the_studys_order(study: Run) -> None
 
 def test_every_format_shows_every_case_and_no_failure_as_a_number(study: Run) -> None:
     for form in FORMATS:
-        text = render(study, form)
+        text = render([study], form)
         for case in study.info.cases:
             assert case.id in text
         assert "oom" in text
 
 
 def test_markdown_is_made_of_headings_and_tables(study: Run) -> None:
-    lines = render(study, "markdown").splitlines()
+    lines = render([study], "markdown").splitlines()
     headings = [line for line in lines if line.startswith("#")]
     assert [line.split()[1] for line in headings] == [
         "This",
@@ -77,11 +80,11 @@ def test_markdown_is_made_of_headings_and_tables(study: Run) -> None:
         "Details",
     ]
     assert all(lines[lines.index(heading) + 1] == "" for heading in headings)
-    assert "| dataset   | model-a   | model-b   |" in render(study, "markdown")
+    assert "| dataset   | model-a   | model-b   |" in render([study], "markdown")
 
 
 def test_csv_has_a_line_for_each_record_with_dotted_names(study: Run) -> None:
-    rows = list(csv.DictReader(io.StringIO(render(study, "csv"))))
+    rows = list(csv.DictReader(io.StringIO(render([study], "csv"))))
     assert len(rows) == 4
     assert rows[0]["timing.total_execution_s"] == "3758.0"
     assert rows[0]["case.model"] == "model-a"
@@ -91,10 +94,15 @@ def test_csv_has_a_line_for_each_record_with_dotted_names(study: Run) -> None:
 
 
 def test_json_holds_the_run_and_the_records(study: Run) -> None:
-    content = json.loads(render(study, "json"))
-    assert content["run"]["machine"] == "scripted-machine"
-    assert len(content["records"]) == 4
-    assert content["records"][2]["timing"]["total_execution_s"] is None
+    content = json.loads(render([study], "json"))
+    (kept,) = content["runs"]
+    assert kept["machine"] == "scripted-machine"
+    assert len(kept["records"]) == 4
+    assert kept["records"][2]["timing"]["total_execution_s"] is None
+    assert [(one["case_id"], one["value"]) for one in content["summary"]][:1] == [
+        (study.info.cases[0].id, "total_execution_s")
+    ]
+    assert "synthetic data" in [warning["kind"] for warning in content["warnings"]]
 
 
 def test_repeats_show_their_median_and_the_failures_among_them(tmp_path: Path) -> None:
@@ -104,7 +112,7 @@ def test_repeats_show_their_median_and_the_failures_among_them(tmp_path: Path) -
         lambda spec: next(scripts),
         tmp_path,
     )
-    text = render(read_run(run(made, lambda event: None).folder), "table")
+    text = render([read_run(run(made, lambda event: None).folder)], "table")
     assert "110.0* (1 x failed)" in text
 
 
@@ -113,6 +121,152 @@ def test_cases_that_differ_in_more_than_dataset_and_model_get_their_own_rows(
 ) -> None:
     matrix = "axes: {model: [model-a], dataset: [synthetic], batch_size: [32, 64]}\n"
     made, _ = prepared(matrix, lambda spec: completing(), tmp_path)
-    text = render(read_run(run(made, lambda event: None).folder), "table")
+    text = render([read_run(run(made, lambda event: None).folder)], "table")
     assert "synthetic batch_size=32" in text
     assert "synthetic batch_size=64" in text
+
+
+# ------------------------------------------------------------------ repeats and warnings
+
+ONE = "axes: {model: [model-a], dataset: [synthetic]}\ndefaults: {protocol: smoke}\n"
+
+
+def measured(tmp_path: Path, totals: list[float], more: str = "", machine: str = "here") -> Run:
+    """A run of one case that took `totals`."""
+    coming = iter(totals)
+    made, _ = prepared(
+        f"{ONE}repeats: {len(totals)}\n{more}",
+        lambda spec: completing(train=train(next(coming))),
+        tmp_path,
+    )
+    return read_run(run(replace(made, machine=machine), lambda event: None).folder)
+
+
+def row(text: str, start: str) -> list[str]:
+    return next(line for line in text.splitlines() if line.startswith(start)).split()
+
+
+def test_repeats_get_their_statistics(tmp_path: Path) -> None:
+    found = measured(tmp_path, [100.0, 101.0, 99.0, 100.0])
+    text = render([found], "table")
+    assert row(text, found.info.cases[0].id)[1:] == [
+        *["4", "100.00*", "100.00*", "98.70", "to", "101.30", "99.00*", "101.00*", "0.8%"],
+        *["none", "as", "the", "others"],
+    ]
+    assert "interval: 95% by Student's t around the mean" in text
+
+
+def test_a_slow_first_repeat_is_reported_apart_and_kept(tmp_path: Path) -> None:
+    found = measured(tmp_path, [140.0, 100.0, 101.0, 99.0, 100.5])
+    text = render([found], "table")
+    assert row(text, found.info.cases[0].id)[-3:] == ["140.00", "slow:", "140.00"]
+    assert f"slow first repeat: {found.info.cases[0].id}: the first repeat was slower" in text
+    assert "noisy: " in text
+    (first,) = json.loads(render([found], "json"))["summary"][:1]
+    assert first["values"] == [140.0, 100.0, 101.0, 99.0, 100.5]
+    assert first["slow_first"] == 140.0
+
+
+def test_one_repeat_says_what_its_interval_is(tmp_path: Path) -> None:
+    text = render([measured(tmp_path, [100.0])], "table")
+    assert "one repeat each: within-run interval only" in text
+    assert "Repeats:" not in text
+
+
+def test_two_repeats_are_too_few(tmp_path: Path) -> None:
+    text = render([measured(tmp_path, [100.0, 101.0])], "table")
+    assert "too few repeats: " in text
+    assert "fewer than 3 repeats; repeats: 3 in the matrix" in text
+
+
+# ------------------------------------------------------------------ tables of one's own
+
+
+def test_a_pivot_of_ones_own(study: Run) -> None:
+    text = PIVOTS["table"]([study], "status", ["model"], ["dataset", "precision"])
+    assert row(text, "model ") == [
+        *["model", "mnist", "precision=float32", "synthetic", "precision=float32"]
+    ]
+    assert row(text, "model-a") == ["model-a", "ok*", "ok*"]
+    assert row(text, "model-b") == ["model-b", "oom*", "oom*"]
+
+
+def test_no_cell_holds_two_cases(tmp_path: Path) -> None:
+    matrix = "axes: {model: [model-a], dataset: [synthetic], batch_size: [32, 64]}\n"
+    made, _ = prepared(matrix, lambda spec: completing(), tmp_path)
+    found = read_run(run(made, lambda event: None).folder)
+    text = PIVOTS["csv"]([found], "images_per_s", ["dataset"], ["model"])
+    assert text.splitlines() == [
+        "dataset,model-a",
+        "synthetic batch_size=32,640.0",
+        "synthetic batch_size=64,640.0",
+    ]
+
+
+def test_several_machines_are_groups_of_rows(tmp_path: Path) -> None:
+    here = measured(tmp_path / "a", [100.0])
+    there = measured(tmp_path / "b", [50.0], machine="there")
+    text = render([here, there], "table")
+    assert text.count("This machine: ") == 2
+    assert "here synthetic   100.0*" in text
+    assert "there synthetic  50.0*" in text
+    assert "mixed machines: here, there" in text
+    assert "Published machines" not in text
+
+
+def test_two_runs_of_one_machine_are_more_repeats(tmp_path: Path) -> None:
+    runs = [measured(tmp_path / str(n), [100.0 + n, 100.0]) for n in range(2)]
+    text = render(runs, "table")
+    assert row(text, runs[0].info.cases[0].id)[1] == "4"
+
+
+def test_the_command_takes_a_part_and_refuses_what_is_not_there(
+    tmp_path: Path, study: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def said(*arguments: str) -> tuple[int, str, str]:
+        line = ["harness", "report", str(study.path), "--results", str(tmp_path), *arguments]
+        monkeypatch.setattr("sys.argv", line)
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        told = capsys.readouterr()
+        code = ended.value.code
+        return (code if isinstance(code, int) else 0), told.out, told.err
+
+    code, out, _ = said("--only", "model=model-a", "--format", "csv")
+    assert (code, len(out.splitlines())) == (0, 3)
+    code, out, _ = said("--rows", "model", "--cols", "dataset", "--value", "status")
+    assert (code, row(out, "model-b")) == (0, ["model-b", "oom*", "oom*"])
+    for arguments, words in (
+        (["--rows", "modle"], "unknown field 'modle'; did you mean 'model'"),
+        (["--value", "speed"], "unknown value 'speed'"),
+        (["--format", "xml"], "unknown format 'xml'"),
+        (["--format", "junit", "--rows", "model"], "unknown format 'junit'"),
+        (["--only", "model=model-c"], "leave none of the 4 cases"),
+        (["nowhere"], "there is no run 'nowhere'"),
+    ):
+        code, _, err = said(*arguments)
+        assert code == 2
+        assert words in err
+
+
+def test_junit_tells_failures_from_expected_ones(study: Run, tmp_path: Path) -> None:
+    suites = ElementTree.fromstring(render([study], "junit"))
+    (suite,) = suites
+    assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("4", "2", "0")
+    failure = suite.find("testcase/failure")
+    assert failure is not None
+    assert failure.get("type") == "oom"
+    assert "ran out of memory" in str(failure.get("message"))
+    expected = "axes: {model: [model-b], dataset: [synthetic]}\nexpect: oom\n"
+    made, _ = prepared(expected, lambda spec: failing(1, HARD + b"\x00\n"), tmp_path / "e")
+    outcome = run(made, lambda event: None)
+    assert outcome.as_expected
+    suites = ElementTree.fromstring(render([read_run(outcome.folder)], "junit"))
+    assert suites[0].get("failures") == "0"
+    made, _ = prepared(expected, lambda spec: completing(), tmp_path / "c")
+    outcome = run(made, lambda event: None)
+    assert not outcome.as_expected
+    suites = ElementTree.fromstring(render([read_run(outcome.folder)], "junit"))
+    found = suites[0].find("testcase/failure")
+    assert found is not None
+    assert found.get("message") == "expected oom, and it is ok"

@@ -1,0 +1,134 @@
+"""Records as a table: cases in rows and columns by what they are, one figure a cell. Pure."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from harness.model import Case, Record, Status
+
+FIELDS = (
+    "dataset",
+    "model",
+    "framework",
+    "image",
+    "batch_size",
+    "precision",
+    "jit",
+    "weights",
+    "protocol",
+    "measure",
+    "gpu",
+    "overrides",
+)
+"""What can tell cases apart, in the order in which a row names it."""
+
+TIMES = ("total_execution_s", "total_inference_s", "images_per_s")
+VALUES = (*TIMES, "peak_device_bytes", "peak_host_bytes", "status")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What is known of one case over its repeats. `value` is the median of those that completed.
+
+    `completed` counts these, `failed` are the others' statuses; `pressure` of how many memory ran
+    short. A case that was never measured has neither.
+    """
+
+    value: float | None
+    completed: int
+    failed: tuple[Status, ...]
+    synthetic: bool
+    predicted: bool = False
+    pressure: int = 0
+
+    @property
+    def measured(self) -> bool:
+        return self.completed > 0 or bool(self.failed)
+
+
+@dataclass(frozen=True)
+class Table:
+    """`cells[row][column]`; None where no matrix has such a case."""
+
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    cells: tuple[tuple[Cell | None, ...], ...]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Cases and records of one machine; `name` heads its rows, empty where there is no other."""
+
+    name: str
+    cases: tuple[Case, ...]
+    records: tuple[Record, ...]
+
+
+def pivot(
+    groups: Sequence[Group], value: str, rows: Sequence[str], columns: Sequence[str]
+) -> Table:
+    """A table of `value` (one of VALUES), by the named fields of cases (of FIELDS).
+
+    Whatever else tells two cases apart is added to the rows: no cell holds two different cases.
+    """
+    everyone = [case for group in groups for case in group.cases]
+    apart: list[str] = []
+    for name in FIELDS:
+        if _varies(everyone, name, (*rows, *columns, *apart)):
+            apart.append(name)
+    cells: dict[tuple[str, str], Cell] = {}
+    for group in groups:
+        by_case: dict[str, list[Record]] = {}
+        for record in group.records:
+            by_case.setdefault(record.case_id, []).append(record)
+        for case in group.cases:
+            row = " ".join(part for part in (group.name, _label(case, [*rows, *apart])) if part)
+            cells[row, _label(case, columns)] = _cell(by_case.get(case.id, []), value)
+    heads = tuple(dict.fromkeys(row for row, _ in cells))
+    tops = tuple(dict.fromkeys(column for _, column in cells))
+    return Table(heads, tops, tuple(tuple(cells.get((r, c)) for c in tops) for r in heads))
+
+
+def _varies(cases: Sequence[Case], name: str, named: Sequence[str]) -> bool:
+    """Whether `name` tells cases apart that are alike in what is named."""
+    if name in named:
+        return False
+    seen: dict[tuple[str, ...], object] = {}
+    return any(
+        seen.setdefault(tuple(str(getattr(case, n)) for n in named), getattr(case, name))
+        != getattr(case, name)
+        for case in cases
+    )
+
+
+def _label(case: Case, names: Sequence[str]) -> str:
+    """The first field's value, then the others with their names."""
+    shown = [_word(getattr(case, name)) for name in names]
+    others = [f"{name}={word}" for name, word in zip(names[1:], shown[1:], strict=True)]
+    return " ".join([*shown[:1], *others])
+
+
+def _word(value: object) -> str:
+    return "default" if value is None else str(value)
+
+
+def figure(record: Record, value: str) -> float | None:
+    """A record's figure by its name; None where it has none."""
+    found: float | None = getattr(record.timing, value, None)
+    return found if found is not None else getattr(record.memory, value, None)
+
+
+def _cell(records: Iterable[Record], value: str) -> Cell:
+    known = list(records)
+    done = [record for record in known if record.status.completed]
+    values = [found for record in done if (found := figure(record, value)) is not None]
+    return Cell(
+        value=statistics.median(values) if values else None,
+        completed=len(done),
+        failed=tuple(record.status for record in known if not record.status.completed),
+        synthetic=any(record.dataset.synthetic for record in known),
+        predicted=any(value in record.timing.predicted for record in done),
+        pressure=sum(record.status is Status.PRESSURE for record in done),
+    )

@@ -1,0 +1,156 @@
+"""What one should know before trusting a figure, and what helps. Pure; printed elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from harness.analysis.pivot import TIMES, Group, figure
+from harness.analysis.statistics import Summary, summarise
+from harness.model import Record, Status
+
+NOISY = 0.05
+"""Standard deviation over mean from which repeats are called noisy."""
+ENOUGH_REPEATS = 3
+"""Repeats that a comparison needs."""
+
+
+class Kind(str, Enum):
+    """What there is to know."""
+
+    NOISY = "noisy"
+    SLOW_FIRST = "slow first repeat"
+    FEW_REPEATS = "too few repeats"
+    PREDICTED_AND_MEASURED = "predicted beside measured"
+    MIXED_MACHINES = "mixed machines"
+    SYNTHETIC = "synthetic data"
+    RETRIED = "retried"
+    WEAK = "weak interval"
+    UNSTEADY = "never steady"
+    NEIGHBOURS = "measured beside others"
+
+
+@dataclass(frozen=True)
+class Warning:  # noqa: A001 - the word that users know
+    """`where` are case ids, or machines; `remedy` is what would help."""
+
+    kind: Kind
+    where: tuple[str, ...]
+    message: str
+    remedy: str
+
+
+def summaries(records: Iterable[Record], value: str) -> dict[str, Summary]:
+    """By case id, over the repeats that completed, in the order of the repeats."""
+    values: dict[str, list[float]] = {}
+    for record in sorted(records, key=lambda r: r.repeat):
+        found = figure(record, value) if record.status.completed else None
+        if found is not None:
+            values.setdefault(record.case_id, []).append(found)
+    return {case_id: summarise(found) for case_id, found in values.items()}
+
+
+def find_warnings(groups: Sequence[Group]) -> list[Warning]:
+    """Everything there is to say of some runs; each kind once, with all the cases it is about."""
+    records = [record for group in groups for record in group.records]
+    found = [
+        *_of_repeats(groups),
+        *_kept(
+            Kind.PREDICTED_AND_MEASURED,
+            _mixed(records),
+            "some figures are predicted, others measured whole",
+            "measure all of them quick, or all of them full",
+        ),
+        *_kept(
+            Kind.MIXED_MACHINES,
+            [group.name for group in groups] if len(groups) > 1 else [],
+            "figures of several machines stand in one table",
+            "harness compare says which differences are shown",
+        ),
+    ]
+    return found + [
+        warning
+        for kind, applies, message, remedy in _OF_RECORDS
+        for warning in _kept(kind, [r.case_id for r in records if applies(r)], message, remedy)
+    ]
+
+
+def _of_repeats(groups: Sequence[Group]) -> list[Warning]:
+    noisy: list[str] = []
+    first: list[str] = []
+    few: list[str] = []
+    for group in groups:
+        for case_id, found in summaries(group.records, TIMES[0]).items():
+            if found.variation is not None and found.variation > NOISY:
+                noisy.append(case_id)
+            if found.slow_first is not None:
+                first.append(case_id)
+            if 1 < len(found.values) < ENOUGH_REPEATS:
+                few.append(case_id)
+    return [
+        *_kept(
+            Kind.NOISY,
+            noisy,
+            f"repeats vary by more than {NOISY:.0%} (standard deviation over mean)",
+            "end other programs, or repeat until stable: --until-ci 1%",
+        ),
+        *_kept(
+            Kind.SLOW_FIRST,
+            first,
+            "the first repeat was slower than the others by far",
+            "it met cold caches: measure once more, or look at the median",
+        ),
+        *_kept(
+            Kind.FEW_REPEATS,
+            few,
+            f"fewer than {ENOUGH_REPEATS} repeats",
+            f"repeats: {ENOUGH_REPEATS} in the matrix, so that runs can be compared",
+        ),
+    ]
+
+
+def _mixed(records: Sequence[Record]) -> list[str]:
+    done = [record for record in records if record.status.completed]
+    predicted = [record for record in done if TIMES[0] in record.timing.predicted]
+    whole = len(done) - len(predicted)
+    return [record.case_id for record in predicted] if predicted and whole else []
+
+
+_OF_RECORDS: tuple[tuple[Kind, Callable[[Record], bool], str, str], ...] = (
+    (
+        Kind.SYNTHETIC,
+        lambda r: r.dataset.synthetic and r.case.dataset != r.dataset.name,
+        "synthetic images stood in for the data set that is named",
+        "harness data fetch",
+    ),
+    (
+        Kind.RETRIED,
+        lambda r: r.attempt > 1,
+        "more than one attempt was needed",
+        "records.jsonl says what became of the others",
+    ),
+    (
+        Kind.WEAK,
+        lambda r: r.status.completed and bool(r.timing.weak),
+        "the interval of the prediction rests on few blocks",
+        "give it more time: --budget 5m",
+    ),
+    (
+        Kind.UNSTEADY,
+        lambda r: r.timing.steady is False,
+        "clock or temperature of the GPU never became steady: no interval is given",
+        "see to its cooling and its power limit, and measure again",
+    ),
+    (
+        Kind.NEIGHBOURS,
+        lambda r: bool(r.beside) and r.status is not Status.INFRA,
+        "other cases were measured on other GPUs at the same time",
+        "measure without --parallel where the figures have to be exact",
+    ),
+)
+
+
+def _kept(kind: Kind, where: Iterable[str], message: str, remedy: str) -> list[Warning]:
+    places = tuple(dict.fromkeys(where))
+    return [Warning(kind, places, message, remedy)] if places else []
