@@ -60,7 +60,7 @@ format: $(DEV_STAMP) ## Put the code into its style.
 	$(BIN)/ruff format .
 
 benchmarks: $(DEV_STAMP) ## Measure the harness itself, as ratios against the bare tool.
-	@failed=0; for name in noop_case sleeping_case training_loop first_step_model_b quick_against_full comparison_verdicts; do \
+	@failed=0; for name in noop_case sleeping_case training_loop first_step_model_b quick_against_full comparison_verdicts expand_20k campaign_scale report_20k; do \
 	  $(BIN)/python benchmarks/$$name.py || failed=1; done; exit $$failed
 
 clean: ## Remove what the project made here; results stay.

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,7 @@ class Case(Frozen):
     expect: tuple[Status, ...] = ()
     tags: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def id(self) -> str:
         """A readable name, unique in its matrix and the same on every machine."""
         parts = [self.model, self.dataset, self.framework, self.protocol]
@@ -98,6 +99,12 @@ class Case(Frozen):
         if environment:
             parts.append("x" + _short_hash(environment))
         return "_".join(re.sub(r"[^A-Za-z0-9.-]+", "-", part) for part in parts)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Case:
+        """A copy, which has an id of its own."""
+        copy = super().model_copy(update=update, deep=deep)
+        copy.__dict__.pop("id", None)
+        return copy
 
 
 def as_expected(case: Case, status: Status) -> bool:

@@ -24,21 +24,20 @@ def parse_duration(text: str | int | float) -> float:
     return float(match[1]) * _TIMES[match[2]]
 
 
-def parse_share(text: str) -> float:
-    """``1%`` or ``1`` as 0.01. Raises ValueError unless it lies above 0 and below 100%."""
-    found = re.fullmatch(r"\s*(\d{1,3}(?:\.\d{1,9})?)\s*%?\s*", text, flags=re.ASCII)
-    share = float(found[1]) / 100 if found else 0.0
-    if not 0 < share < 1:
-        raise ValueError(f"{text!r} is no percentage; write 1% or 0.5%")
-    return share
-
-
 def parse_percent(text: str) -> float:
     """The fraction meant by ``5%`` or ``5``: 0.05. Raises ValueError."""
     match = re.fullmatch(r"\s*(\d{1,4}(?:\.\d{1,6})?)\s*%?\s*", text, re.ASCII)
     if match is None:
         raise ValueError(f"{text!r} is no percentage; write 5% or 2.5")
     return float(match[1]) / 100
+
+
+def parse_share(text: str) -> float:
+    """A percentage above 0 and below 100 as a fraction. Raises ValueError."""
+    share = parse_percent(text)
+    if not 0 < share < 1:
+        raise ValueError(f"{text!r} is not between 0 and 100%; write 1% or 0.5%")
+    return share
 
 
 def human_bytes(count: int | None) -> str:

@@ -66,10 +66,26 @@ class Group:
     records: tuple[Record, ...]
 
 
-def pivot(
-    groups: Sequence[Group], value: str, rows: Sequence[str], columns: Sequence[str]
-) -> Table:
-    """A table of `value` (one of VALUES), by the named fields of cases (of FIELDS).
+@dataclass(frozen=True)
+class Layout:
+    """Which cases stand where, with their records; one layout serves tables of several values."""
+
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    places: dict[tuple[str, str], list[Record]]
+
+    def table(self, value: str) -> Table:
+        """`value` (one of VALUES) in every cell."""
+        cells = {place: _cell(records, value) for place, records in self.places.items()}
+        return Table(
+            self.rows,
+            self.columns,
+            tuple(tuple(cells.get((row, top)) for top in self.columns) for row in self.rows),
+        )
+
+
+def lay_out(groups: Sequence[Group], rows: Sequence[str], columns: Sequence[str]) -> Layout:
+    """Cases in rows and columns by their named fields (of FIELDS).
 
     Whatever else tells two cases apart is added to the rows: no cell holds two different cases.
     """
@@ -78,29 +94,36 @@ def pivot(
     for name in FIELDS:
         if _varies(everyone, name, (*rows, *columns, *apart)):
             apart.append(name)
-    cells: dict[tuple[str, str], Cell] = {}
+    places: dict[tuple[str, str], list[Record]] = {}
     for group in groups:
         by_case: dict[str, list[Record]] = {}
         for record in group.records:
             by_case.setdefault(record.case_id, []).append(record)
         for case in group.cases:
             row = " ".join(part for part in (group.name, _label(case, [*rows, *apart])) if part)
-            cells[row, _label(case, columns)] = _cell(by_case.get(case.id, []), value)
-    heads = tuple(dict.fromkeys(row for row, _ in cells))
-    tops = tuple(dict.fromkeys(column for _, column in cells))
-    return Table(heads, tops, tuple(tuple(cells.get((r, c)) for c in tops) for r in heads))
+            places[row, _label(case, columns)] = by_case.get(case.id, [])
+    return Layout(
+        tuple(dict.fromkeys(row for row, _ in places)),
+        tuple(dict.fromkeys(column for _, column in places)),
+        places,
+    )
 
 
 def _varies(cases: Sequence[Case], name: str, named: Sequence[str]) -> bool:
     """Whether `name` tells cases apart that are alike in what is named."""
     if name in named:
         return False
-    seen: dict[tuple[str, ...], object] = {}
-    return any(
-        seen.setdefault(tuple(str(getattr(case, n)) for n in named), getattr(case, name))
-        != getattr(case, name)
-        for case in cases
-    )
+    seen: dict[tuple[object, ...], object] = {}
+    for case in cases:
+        mine = _plain(getattr(case, name))
+        if seen.setdefault(tuple([_plain(getattr(case, n)) for n in named]), mine) != mine:
+            return True
+    return False
+
+
+def _plain(value: object) -> object:
+    """The overrides as text, which can be a key; anything else is one as it is."""
+    return str(value) if isinstance(value, dict) else value
 
 
 def _label(case: Case, names: Sequence[str]) -> str:

@@ -13,25 +13,6 @@ from harness.errors import ExitCode, InputError
 if TYPE_CHECKING:
     from harness.results.reading import Run
 
-Only = Annotated[
-    list[str],
-    typer.Option(
-        "--only",
-        metavar="KEY=V[,V...]",
-        help="Only cases with one of these values, such as model=model-a. Repeatable.",
-        show_default=False,
-    ),
-]
-Skip = Annotated[
-    list[str],
-    typer.Option(
-        "--skip",
-        metavar="KEY=V[,V...]",
-        help="No cases with one of these values. Repeatable.",
-        show_default=False,
-    ),
-]
-
 
 def compare(
     base: Annotated[str, typer.Argument(metavar="BASE", help="An id, a folder, or latest.")],
@@ -54,8 +35,8 @@ def compare(
             show_default=False,
         ),
     ] = None,
-    only: Only = [],  # noqa: B006 - typer takes a list as the default of a list
-    skip: Skip = [],  # noqa: B006
+    only: options.Only = None,
+    skip: options.Skip = None,
     form: Annotated[
         str, typer.Option("--format", metavar="table|markdown|csv|json", help="How to show it.")
     ] = "table",
@@ -76,7 +57,7 @@ def compare(
         limit = None if fail_if_slower is None else parse_percent(fail_if_slower)
     except ValueError as error:
         raise InputError(str(error)) from error
-    selection = parse_selection(only, skip)
+    selection = parse_selection(only or (), skip or ())
     runs = _two_runs(base, new, results)
     selection.of([case for run in runs for case in run.info.cases])
     compared = compare_runs(*runs, value, selection.takes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterable
 from typing import Annotated
 
@@ -54,6 +55,7 @@ def report(
     selection = parse_selection(only or (), skip or ())
     paths = dict.fromkeys(find_run(name, results).resolve() for name in runs or ["latest"])
     chosen = [selected(read_run(path), selection) for path in paths]
+    gc.freeze()  # the records stay to the end: no need to look for cycles among them
     if own:
         typer.echo(PIVOTS[form](chosen, wanted, row_fields, column_fields))
     else:

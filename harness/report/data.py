@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from harness.analysis.pivot import TIMES, Cell, pivot
+from harness.analysis.pivot import TIMES, Cell, lay_out
 from harness.analysis.warnings import find_warnings, summaries
 from harness.report.groups import groups_of
 from harness.results.reading import Run
@@ -66,7 +66,7 @@ def flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def csv_pivot(runs: Sequence[Run], value: str, rows: Sequence[str], cols: Sequence[str]) -> str:
     """A line for each row of the table; an empty field where there is no case."""
-    table = pivot(groups_of(runs), value, rows, cols)
+    table = lay_out(groups_of(runs), rows, cols).table(value)
     text = io.StringIO()
     writer = csv_module.writer(text, lineterminator="\n")
     writer.writerow([" ".join(rows), *table.columns])
@@ -78,7 +78,7 @@ def csv_pivot(runs: Sequence[Run], value: str, rows: Sequence[str], cols: Sequen
 def json_pivot(runs: Sequence[Run], value: str, rows: Sequence[str], cols: Sequence[str]) -> str:
     """The table with all that is known of each cell."""
     return json_module.dumps(
-        {"value": value, **asdict(pivot(groups_of(runs), value, rows, cols))}, indent=2
+        {"value": value, **asdict(lay_out(groups_of(runs), rows, cols).table(value))}, indent=2
     )
 
 

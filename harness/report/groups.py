@@ -30,6 +30,8 @@ def _group(name: str, runs: Sequence[Run]) -> Group:
 
 def selected(run: Run, selection: Selection) -> Run:
     """The part of a run that `selection` takes. Raises InputError where that is nothing."""
+    if selection == Selection():
+        return run
     cases = tuple(selection.of(run.info.cases))
     ids = {case.id for case in cases}
     records = tuple(record for record in run.records if record.case_id in ids)

@@ -72,8 +72,8 @@ def _supply(kind: str, supply: Supply) -> list[str]:
 
 def _facts(plan: Preview) -> list[str]:
     measured = sum(cell.same_as is None and not cell.refused for cell in plan.cells)
-    total = human_seconds(plan.expected_s) if plan.expected_s else "nothing known"
-    unknown = f" and {plan.unknown} cases that were not measured here yet" if plan.unknown else ""
+    total = human_seconds(plan.expected_s) if plan.expected_s else "not known"
+    unknown = f"; {plan.unknown} cases were not measured here before" if plan.unknown else ""
     fetched = [s.download for s in (*plan.images, *plan.datasets) if s.state != "here"]
     size = human_bytes(sum(number or 0 for number in fetched))
     more = ", and what has no known size" if None in fetched else ""

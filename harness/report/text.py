@@ -7,7 +7,7 @@ from functools import partial
 
 from tabulate import tabulate
 
-from harness.analysis.pivot import Cell, Group, Table, pivot
+from harness.analysis.pivot import Cell, Group, Table, lay_out
 from harness.analysis.statistics import METHOD, WITHIN_RUN, Summary
 from harness.analysis.warnings import find_warnings, summaries
 from harness.host.fingerprint import Fingerprint
@@ -64,15 +64,14 @@ def _render(runs: Sequence[Run], style: str, heading: str) -> str:
     groups = groups_of(runs)
     records = [record for group in groups for record in group.records]
     cases = [case for group in groups for case in group.cases]
-    execution = pivot(groups, "total_execution_s", ["dataset"], ["model"])
-    inference = pivot(groups, "total_inference_s", ["dataset"], ["model"])
+    layout = lay_out(groups, ["dataset"], ["model"])
     parts = [
         *_machines(runs, grid, heading),
         heading.format(TITLES["total_execution_s"] + _over(cases)),
-        _table(execution, "total_execution_s", grid, "dataset"),
+        _table(layout.table("total_execution_s"), "total_execution_s", grid, "dataset"),
         "",
         heading.format(TITLES["total_inference_s"]),
-        _table(inference, "total_inference_s", grid, "dataset"),
+        _table(layout.table("total_inference_s"), "total_inference_s", grid, "dataset"),
         *(published(records, grid, heading) if len(groups) == 1 else []),
         *_repeats(groups, grid, heading),
         "",
@@ -94,7 +93,7 @@ def _pivot(
     value, rows, cols = wanted
     grid = partial(tabulate, tablefmt=style, disable_numparse=True)
     groups = groups_of(runs)
-    table = pivot(groups, value, rows, cols)
+    table = lay_out(groups, rows, cols).table(value)
     title = TITLES[value] + _over([case for group in groups for case in group.cases])
     body = _table(table, value, grid, " ".join(rows))
     return "\n".join([heading.format(title), body, "", *_notes(runs, groups)])

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,18 +63,31 @@ def _parse_info(path: Path) -> RunInfo:
 def _records(path: Path) -> list[Record]:
     if not path.exists():
         return []
+    records = []
+    number, line = 0, b""
     try:
-        lines = path.read_bytes().split(b"\n")
+        with path.open("rb") as file, _paused_collection():
+            for number, line in enumerate(file, 1):  # noqa: B007 - told in the errors below
+                if line.endswith(b"\n"):  # what follows the last newline is a torn write
+                    records.append(Record.model_validate_json(line))
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
-    records = []
-    for number, line in enumerate(lines[:-1], 1):  # what follows the last newline is a torn write
-        try:
-            records.append(Record.model_validate_json(line))
-        except ValidationError as error:
-            _check_version(line.decode("utf-8", "replace"), path)
-            raise InputError(f"{path}:{number} is no record: {_first_line(error)}") from error
+    except ValidationError as error:
+        _check_version(line.decode("utf-8", "replace"), path)
+        raise InputError(f"{path}:{number} is no record: {_first_line(error)}") from error
     return records
+
+
+@contextmanager
+def _paused_collection() -> Iterator[None]:
+    """Without Python's search for cycles, which would go over all records again and again."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 def _check_version(text: str, path: Path) -> None:
