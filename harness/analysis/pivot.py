@@ -111,7 +111,7 @@ def lay_out(groups: Sequence[Group], rows: Sequence[str], columns: Sequence[str]
 
 def _varies(cases: Sequence[Case], name: str, named: Sequence[str]) -> bool:
     """Whether `name` tells cases apart that are alike in what is named."""
-    if name in named:
+    if name in named or len({_plain(getattr(case, name)) for case in cases}) < 2:
         return False
     seen: dict[tuple[object, ...], object] = {}
     for case in cases:

@@ -41,14 +41,14 @@ class Warning:  # noqa: A001 - the word that users know
     remedy: str
 
 
-def summaries(records: Iterable[Record], value: str) -> dict[str, Summary]:
-    """By case id, over the repeats that completed, in the order of the repeats."""
+def summaries(records: Iterable[Record], value: str, least: int = 1) -> dict[str, Summary]:
+    """By case id, over the repeats that completed, in their order; of at least so many repeats."""
     values: dict[str, list[float]] = {}
     for record in sorted(records, key=lambda r: r.repeat):
         found = figure(record, value) if record.status.completed else None
         if found is not None:
             values.setdefault(record.case_id, []).append(found)
-    return {case_id: summarise(found) for case_id, found in values.items()}
+    return {case_id: summarise(found) for case_id, found in values.items() if len(found) >= least}
 
 
 def find_warnings(groups: Sequence[Group]) -> list[Warning]:
@@ -81,12 +81,12 @@ def _of_repeats(groups: Sequence[Group]) -> list[Warning]:
     first: list[str] = []
     few: list[str] = []
     for group in groups:
-        for case_id, found in summaries(group.records, TIMES[0]).items():
+        for case_id, found in summaries(group.records, TIMES[0], 2).items():
             if found.variation is not None and found.variation > NOISY:
                 noisy.append(case_id)
             if found.slow_first is not None:
                 first.append(case_id)
-            if 1 < len(found.values) < ENOUGH_REPEATS:
+            if len(found.values) < ENOUGH_REPEATS:
                 few.append(case_id)
     return [
         *_kept(

@@ -173,23 +173,22 @@ _REPEATS = ["case", "repeats", "median", "mean", "95% interval", "min", "max", "
 def _repeats(groups: Sequence[Group], grid: Grid, heading: str) -> list[str]:
     """Statistics of the cases with more than one repeat; nothing where there is none."""
     rows: list[list[str]] = []
-    outliers = slow = 0
     for group in groups:
         predicted = {r.case_id for r in group.records if "total_execution_s" in r.timing.predicted}
         synthetic = {r.case_id for r in group.records if r.dataset.synthetic}
-        for case_id, found in summaries(group.records, "total_execution_s").items():
-            if len(found.values) > 1:
-                about = PREDICTED if case_id in predicted else ""
-                mark = SYNTHETIC if case_id in synthetic else ""
-                rows.append(_repeat(group.name, case_id, found, (about, mark)))
-                outliers += len(found.outliers)
-                slow += found.slow_first is not None
+        for case_id, found in summaries(group.records, "total_execution_s", 2).items():
+            about = PREDICTED if case_id in predicted else ""
+            mark = SYNTHETIC if case_id in synthetic else ""
+            rows.append(_repeat(group.name, case_id, found, (about, mark)))
     if not rows:
         return []
-    parts = ["", heading.format("Repeats: total execution time in seconds"), ""]
-    parts[2] = grid(rows, headers=[*_REPEATS, "outliers", "first repeat"])
-    parts.append(f"\ninterval: {METHOD}; outliers by modified Z-score on the median deviation")
-    return parts
+    return [
+        "",
+        heading.format("Repeats: total execution time in seconds"),
+        grid(rows, headers=[*_REPEATS, "outliers", "first repeat"]),
+        "",
+        f"interval: {METHOD}; outliers by modified Z-score on the median absolute deviation",
+    ]
 
 
 def _repeat(group: str, case_id: str, found: Summary, marks: tuple[str, str]) -> list[str]:
