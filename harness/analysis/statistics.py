@@ -12,8 +12,8 @@ OUTLIER = 3.5
 """Modified Z-score from which a value is an outlier (Iglewicz and Hoaglin, 1993)."""
 NORMAL = 0.6745
 """The median absolute deviation of a normal distribution, in standard deviations."""
-LEAST_FOR_FIRST = 4
-"""Values from which a slow first one can be told from the others."""
+LEAST = 4
+"""Values from which one can be told from the others: of three, two are often close by chance."""
 
 METHOD = "95% by Student's t around the mean"
 WITHIN_RUN = "within-run interval only"
@@ -56,7 +56,7 @@ def summarise(values: Sequence[float]) -> Summary:
         interval=(mean - half, mean + half) if several else None,
         method=METHOD if several else WITHIN_RUN,
         variation=spread / abs(mean) if several and mean else None,
-        outliers=tuple(n for n, score in enumerate(scores(values)) if abs(score) > OUTLIER),
+        outliers=_outliers(values),
         slow_first=_slow_first(values),
     )
 
@@ -74,8 +74,14 @@ def scores(values: Sequence[float]) -> list[float]:
     return [NORMAL * distance / deviation for distance in distances]
 
 
+def _outliers(values: Sequence[float]) -> tuple[int, ...]:
+    if len(values) < LEAST:
+        return ()
+    return tuple(n for n, score in enumerate(scores(values)) if abs(score) > OUTLIER)
+
+
 def _slow_first(values: Sequence[float]) -> float | None:
-    if len(values) < LEAST_FOR_FIRST:
+    if len(values) < LEAST:
         return None
     return values[0] if scores(values)[0] > OUTLIER else None
 

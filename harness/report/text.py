@@ -94,7 +94,8 @@ def _pivot(
     grid = partial(tabulate, tablefmt=style, disable_numparse=True)
     groups = groups_of(runs)
     table = lay_out(groups, rows, cols).table(value)
-    title = TITLES[value] + _over([case for group in groups for case in group.cases])
+    cases = [case for group in groups for case in group.cases]
+    title = TITLES[value] + (_over(cases) if value == "total_execution_s" else "")
     body = _table(table, value, grid, " ".join(rows))
     return "\n".join([heading.format(title), body, "", *_notes(runs, groups)])
 
@@ -261,7 +262,7 @@ def _seconds(record: Record, name: str) -> str:
 def _reasons(records: Sequence[Record]) -> list[str]:
     told = [f"{r.case_id}: {r.status.value}: {r.reason}" for r in records if r.reason]
     twins = [f"{r.case_id} is the same measurement as {r.same_as}" for r in records if r.same_as]
-    shown = [*told, *twins]
+    shown = list(dict.fromkeys([*told, *twins]))
     more = len(shown) - MOST_DETAILS
     return shown[:MOST_DETAILS] + ([f"and {more} more"] if more > 0 else [])
 
