@@ -44,13 +44,18 @@ def append_line(path: Path, line: str) -> None:
 
 @contextmanager
 def held(path: Path, busy: str) -> Iterator[None]:
-    """Hold the lock on a file or folder; raises InputError(`busy`) where another process does."""
+    """Hold the lock on a file or folder; raises InputError(`busy`) where another process does.
+
+    Some network file systems have no locks: there nothing is held, and the work goes on.
+    """
     handle = os.open(path, os.O_RDONLY)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise InputError(busy) from error
+        except OSError:
+            pass
         yield
     finally:
         os.close(handle)

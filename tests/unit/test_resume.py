@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from harness.campaign import Outcome, Prepared, resume, run
 from harness.errors import InputError
 from harness.model import Event, LaunchSpec, Note, Status
 from harness.results.reading import read_run
-from harness.results.run import JOURNAL, RunFolder
+from harness.results.run import JOURNAL, RunFolder, is_alive
 from harness.runtimes.scripted import Script
 from harness.workload import contract
 from tests.unit.runs import completing, failing, prepared, train
@@ -202,6 +203,19 @@ def test_another_machine_and_a_second_harness_are_refused(tmp_path: Path) -> Non
     with RunFolder.open(first.folder).locked(), pytest.raises(InputError, match="another harness"):
         resume(made, first.folder, (), ignore)
     assert runtime.attempts == []
+
+
+def test_a_file_system_without_locks_is_measured_on_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_locks(_handle: int, _how: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", no_locks)
+    first = broken_off(tmp_path)
+    outcome, _, _ = go_on(tmp_path, first.folder)
+    assert outcome.as_expected
+    assert is_alive(first.folder)  # where nobody can tell, it may be
 
 
 def test_figures_of_before_and_after_stand_side_by_side(tmp_path: Path) -> None:
