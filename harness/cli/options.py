@@ -32,7 +32,7 @@ Gpu = Annotated[
     typer.Option(
         "--gpu",
         metavar="auto|cpu|INDEX|UUID[,...]",
-        help="What to measure; several GPUs are measured one after the other.",
+        help="What to measure; several GPUs each measure every case, in turn or --parallel.",
     ),
 ]
 Runtime = Annotated[
