@@ -29,7 +29,7 @@ def expected(results: Path, machine_hash: str) -> Expected:
             continue  # a damaged run is not this command's affair
         if run.info.machine_hash != machine_hash:
             continue
-        for record in run.standing().values():
+        for record in run.records:
             if record.status.completed and record.same_as is None:
                 key = record.case_key, record.case.measure
                 taken.setdefault(key, []).append(_wall_s(record))
