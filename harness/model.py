@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import Enum
 from functools import cached_property
 from pathlib import Path
@@ -283,6 +284,15 @@ class Record(Frozen):
     versions: dict[str, Any]
     started_at: str
     finished_at: str
+
+    @property
+    def wall_s(self) -> float | None:
+        """Seconds that the attempt took in all; None where the record does not say when it was."""
+        try:
+            began, ended = map(datetime.fromisoformat, (self.started_at, self.finished_at))
+            return (ended - began).total_seconds()
+        except (ValueError, TypeError):  # no time at all, or one of them without its zone
+            return None
 
 
 # ------------------------------------------------------------------ progress, going up

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -138,19 +139,23 @@ def _word(value: object) -> str:
 
 
 def figure(record: Record, value: str) -> float | None:
-    """A record's figure by its name; None where it has none."""
+    """A record's figure by its name; None where it has none, or one that is no number."""
     found: float | None = getattr(record.timing, value, None)
-    return found if found is not None else getattr(record.memory, value, None)
+    found = found if found is not None else getattr(record.memory, value, None)
+    return found if found is not None and math.isfinite(found) else None
 
 
 def _cell(records: Iterable[Record], value: str) -> Cell:
     known = list(records)
-    done = [record for record in known if record.status.completed]
+    done: list[Record] = []
+    failed: list[Record] = []
+    for record in known:
+        (done if record.status.completed else failed).append(record)
     values = [found for record in done if (found := figure(record, value)) is not None]
     return Cell(
         value=statistics.median(values) if values else None,
         completed=len(done),
-        failed=tuple(record.status for record in known if not record.status.completed),
+        failed=tuple(record.status for record in failed),
         synthetic=any(record.dataset.synthetic for record in known),
         predicted=any(value in record.timing.predicted for record in done),
         pressure=sum(record.status is Status.PRESSURE for record in done),

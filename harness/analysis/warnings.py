@@ -16,6 +16,10 @@ ENOUGH_REPEATS = 3
 """Repeats that a comparison needs."""
 
 
+Placed = tuple[str, Record]
+"""A record behind its case's id, which follows the machine's name where there are several."""
+
+
 class Kind(str, Enum):
     """What there is to know."""
 
@@ -24,6 +28,7 @@ class Kind(str, Enum):
     FEW_REPEATS = "too few repeats"
     PREDICTED_AND_MEASURED = "predicted beside measured"
     MIXED_MACHINES = "mixed machines"
+    MIXED_BENCHMARKS = "mixed benchmarks"
     SYNTHETIC = "synthetic data"
     RETRIED = "retried"
     WEAK = "weak interval"
@@ -33,7 +38,8 @@ class Kind(str, Enum):
 
 @dataclass(frozen=True)
 class Warning:  # noqa: A001 - the word that users know
-    """`where` are case ids, or machines; `remedy` is what would help."""
+    """`where` are case ids (behind the machine's name where there are several), or machines;
+    `remedy` is what would help."""
 
     kind: Kind
     where: tuple[str, ...]
@@ -53,7 +59,7 @@ def summaries(records: Iterable[Record], value: str, least: int = 1) -> dict[str
 
 def find_warnings(groups: Sequence[Group]) -> list[Warning]:
     """Everything there is to say of some runs; each kind once, with all the cases it is about."""
-    records = [record for group in groups for record in group.records]
+    records = placed(groups)
     found = [
         *_of_repeats(groups),
         *_kept(
@@ -68,12 +74,46 @@ def find_warnings(groups: Sequence[Group]) -> list[Warning]:
             "figures of several machines stand in one table",
             "harness compare says which differences are shown",
         ),
+        *_kept(
+            Kind.MIXED_MACHINES,
+            _several(records, lambda r: None if r.device.kind is None else r.device),
+            "repeats of one case were measured on different devices",
+            "choose one with --gpu",
+        ),
+        *_kept(
+            Kind.MIXED_BENCHMARKS,
+            _several(records, lambda r: (r.case_key, r.software_key)),
+            "repeats of one case are of different requests or software: no median over them means "
+            "anything",
+            "report the runs one by one; harness compare says what differs",
+        ),
     ]
     return found + [
         warning
         for kind, applies, message, remedy in _OF_RECORDS
-        for warning in _kept(kind, [r.case_id for r in records if applies(r)], message, remedy)
+        for warning in _kept(kind, [at for at, r in records if applies(r)], message, remedy)
     ]
+
+
+def placed(groups: Iterable[Group]) -> list[Placed]:
+    """All records of some machines."""
+    return [(_place(group, r.case_id), r) for group in groups for r in group.records]
+
+
+def _place(group: Group, case_id: str) -> str:
+    return f"{group.name} {case_id}" if group.name else case_id
+
+
+def _several(records: Sequence[Placed], what: Callable[[Record], object]) -> list[str]:
+    """The cases of which the completed repeats do not agree in `what`; None says nothing."""
+    first: dict[str, object] = {}
+    apart = []
+    for at, record in records:
+        if record.status.completed and (found := what(record)) is not None:
+            before = first.setdefault(at, found)
+            if before is not found and before != found:
+                apart.append(at)
+    return apart
 
 
 def _of_repeats(groups: Sequence[Group]) -> list[Warning]:
@@ -83,11 +123,11 @@ def _of_repeats(groups: Sequence[Group]) -> list[Warning]:
     for group in groups:
         for case_id, found in summaries(group.records, TIMES[0], 2).items():
             if found.variation is not None and found.variation > NOISY:
-                noisy.append(case_id)
+                noisy.append(_place(group, case_id))
             if found.slow_first is not None:
-                first.append(case_id)
+                first.append(_place(group, case_id))
             if len(found.values) < ENOUGH_REPEATS:
-                few.append(case_id)
+                few.append(_place(group, case_id))
     return [
         *_kept(
             Kind.NOISY,
@@ -110,11 +150,10 @@ def _of_repeats(groups: Sequence[Group]) -> list[Warning]:
     ]
 
 
-def _mixed(records: Sequence[Record]) -> list[str]:
-    done = [record for record in records if record.status.completed]
-    predicted = [record for record in done if TIMES[0] in record.timing.predicted]
-    whole = len(done) - len(predicted)
-    return [record.case_id for record in predicted] if predicted and whole else []
+def _mixed(records: Sequence[Placed]) -> list[str]:
+    done = [(at, record) for at, record in records if record.status.completed]
+    predicted = [at for at, record in done if TIMES[0] in record.timing.predicted]
+    return predicted if len(predicted) < len(done) else []
 
 
 _OF_RECORDS: tuple[tuple[Kind, Callable[[Record], bool], str, str], ...] = (

@@ -51,25 +51,45 @@ def report(
     _known("format", form, PIVOTS if own else FORMATS)
     wanted = value or "total_execution_s"
     _known("value", wanted, VALUES)
-    row_fields, column_fields = _fields(rows or "dataset"), _fields(cols or "model")
+    row_fields, column_fields = _fields(rows, cols)
     selection = parse_selection(only or (), skip or ())
     paths = dict.fromkeys(find_run(name, results).resolve() for name in runs or ["latest"])
-    chosen = [selected(read_run(path), selection) for path in paths]
-    gc.freeze()  # the records stay to the end: no need to look for cycles among them
+    chosen = selected([read_run(path) for path in paths], selection)
+    gc.disable()  # all that is made from here on stays to the end, which is near
     if own:
         typer.echo(PIVOTS[form](chosen, wanted, row_fields, column_fields))
     else:
         typer.echo(render(chosen, form))
 
 
-def _fields(text: str) -> list[str]:
+def _fields(rows: str | None, cols: str | None) -> tuple[list[str], list[str]]:
+    """What rows and columns are; a side that is not given gets the first field that is left.
+
+    Raises InputError.
+    """
+    from harness.analysis.pivot import FIELDS
+
+    given = {"--rows": rows, "--cols": cols}
+    named = {option: _names(option, text) for option, text in given.items() if text is not None}
+    taken = [name for names in named.values() for name in names]
+    for name in taken:
+        if taken.count(name) > 1:
+            raise InputError(f"--rows and --cols name {name!r} twice", "take it out of one of them")
+    left = [name for name in FIELDS if name not in taken]
+    row_fields = named.get("--rows") or [left.pop(0)]
+    return row_fields, named.get("--cols") or left[:1]
+
+
+def _names(option: str, text: str) -> list[str]:
     """The names in ``model,batch_size``. Raises InputError."""
     from harness.analysis.pivot import FIELDS
 
     names = [name.strip() for name in text.split(",") if name.strip()]
     for name in names:
         _known("field", name, FIELDS)
-    return list(dict.fromkeys(names)) or list(FIELDS[:1])
+    if not names:
+        raise InputError(f"{option} names no field", f"known: {', '.join(FIELDS)}")
+    return names
 
 
 def _known(kind: str, word: str, known: Iterable[str]) -> None:

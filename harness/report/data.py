@@ -9,8 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from harness.analysis.pivot import TIMES, Cell, lay_out
+from pydantic_core import to_json
+
+from harness.analysis.pivot import TIMES, lay_out
 from harness.analysis.warnings import find_warnings, summaries
+from harness.report.cells import shown
 from harness.report.groups import groups_of
 from harness.results.reading import Run
 
@@ -19,13 +22,7 @@ def json(runs: Sequence[Run]) -> str:
     """One object: each run's facts and standing records, what repeats say together, warnings."""
     groups = groups_of(runs)
     content = {
-        "runs": [
-            {
-                **run.info.model_dump(mode="json"),
-                "records": [record.model_dump(mode="json") for record in run.standing().values()],
-            }
-            for run in runs
-        ],
+        "runs": [{**dict(run.info), "records": list(run.standing().values())} for run in runs],
         "summary": [
             {"machine": group.name or runs[0].info.machine, "case_id": case_id, "value": value}
             | asdict(found)
@@ -33,9 +30,9 @@ def json(runs: Sequence[Run]) -> str:
             for value in TIMES
             for case_id, found in summaries(group.records, value).items()
         ],
-        "warnings": [asdict(warning) for warning in find_warnings(groups)],
+        "warnings": find_warnings(groups),
     }
-    return json_module.dumps(content, indent=2, ensure_ascii=False)
+    return to_json(content, indent=2, inf_nan_mode="null").decode()
 
 
 def csv(runs: Sequence[Run]) -> str:
@@ -65,13 +62,13 @@ def flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def csv_pivot(runs: Sequence[Run], value: str, rows: Sequence[str], cols: Sequence[str]) -> str:
-    """A line for each row of the table; an empty field where there is no case."""
+    """A line for each row of the table, marked as the table is; JSON has the bare figures."""
     table = lay_out(groups_of(runs), rows, cols).table(value)
     text = io.StringIO()
     writer = csv_module.writer(text, lineterminator="\n")
     writer.writerow([" ".join(rows), *table.columns])
     for name, cells in zip(table.rows, table.cells, strict=True):
-        writer.writerow([name, *("" if cell is None else _bare(cell, value) for cell in cells)])
+        writer.writerow([name, *(shown(cell, value) for cell in cells)])
     return text.getvalue().rstrip("\n")
 
 
@@ -80,12 +77,3 @@ def json_pivot(runs: Sequence[Run], value: str, rows: Sequence[str], cols: Seque
     return json_module.dumps(
         {"value": value, **asdict(lay_out(groups_of(runs), rows, cols).table(value))}, indent=2
     )
-
-
-def _bare(cell: Cell, value: str) -> str | float:
-    """The figure, or how the case ended where there is none."""
-    if value != "status" and cell.value is not None:
-        return cell.value
-    held = ["pressure" if cell.pressure else "ok"] if cell.completed and value == "status" else []
-    statuses = [*held, *dict.fromkeys(status.value for status in cell.failed)]
-    return ", ".join(statuses) or ("none given" if cell.completed else "not run")

@@ -2,38 +2,64 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
 from harness.analysis.pivot import Group
 from harness.matrix import Selection
+from harness.model import Record
 from harness.results.reading import Run
 
 
 def groups_of(runs: Sequence[Run]) -> list[Group]:
-    """The standing records of the runs; those of one machine label together, named where several.
+    """The standing records of the runs; those of one machine together, named where several.
 
-    Of two runs of one machine the repeats are counted on, so that none hides another.
+    Of two runs of one machine the repeats are counted on, so that none hides another. Two machines
+    that bear the same label are told apart by the beginning of their hashes.
     """
-    by_machine: dict[str, list[Run]] = {}
+    by_machine: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
-        by_machine.setdefault(run.info.machine, []).append(run)
-    several = len(by_machine) > 1
-    return [_group(machine if several else "", same) for machine, same in by_machine.items()]
+        machine = run.info.machine, run.info.machine_hash or ""
+        by_machine.setdefault(machine, []).append(run)
+    labels = Counter(label for label, _ in by_machine)
+    return [
+        _group(_name(label, known, labels) if len(by_machine) > 1 else "", same)
+        for (label, known), same in by_machine.items()
+    ]
+
+
+def _name(label: str, known: str, labels: Counter[str]) -> str:
+    return label if labels[label] == 1 else f"{label} ({known[:6] or 'unknown'})"
 
 
 def _group(name: str, runs: Sequence[Run]) -> Group:
     cases = {case.id: case for run in runs for case in run.info.cases}
-    records = tuple(record for run in runs for record in run.standing().values())
-    return Group(name, tuple(cases.values()), records)
+    records: list[Record] = []
+    before: dict[str, int] = {}
+    for run in runs:
+        mine = [_counted_on(r, before.get(r.case_id, 0)) for r in run.standing().values()]
+        for record in mine:
+            before[record.case_id] = max(before.get(record.case_id, 0), record.repeat)
+        records += mine
+    return Group(name, tuple(cases.values()), tuple(records))
 
 
-def selected(run: Run, selection: Selection) -> Run:
-    """The part of a run that `selection` takes. Raises InputError where that is nothing."""
+def _counted_on(record: Record, before: int) -> Record:
+    return record.model_copy(update={"repeat": before + record.repeat}) if before else record
+
+
+def selected(runs: Sequence[Run], selection: Selection) -> list[Run]:
+    """The part of the runs that `selection` takes. Raises InputError where that is nothing."""
     if selection == Selection():
-        return run
-    cases = tuple(selection.of(run.info.cases))
+        return list(runs)
+    selection.of([case for run in runs for case in run.info.cases])
+    parts = [_part(run, selection) for run in runs]
+    return [part for part in parts if part.info.cases]
+
+
+def _part(run: Run, selection: Selection) -> Run:
+    cases = tuple(case for case in run.info.cases if selection.takes(case))
     ids = {case.id for case in cases}
     records = tuple(record for record in run.records if record.case_id in ids)
-    info = run.info.model_copy(update={"cases": cases})
-    return replace(run, info=info, records=records)
+    return replace(run, info=run.info.model_copy(update={"cases": cases}), records=records)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from xml.etree import ElementTree
 
 from harness.model import Case, Record, Status, as_expected
@@ -35,8 +34,7 @@ def _suite(suites: ElementTree.Element, run: Run) -> None:
 
 
 def _test(suite: ElementTree.Element, record: Record) -> None:
-    began, ended = map(datetime.fromisoformat, (record.started_at, record.finished_at))
-    test = _named(suite, record.case, record.repeat, (ended - began).total_seconds())
+    test = _named(suite, record.case, record.repeat, record.wall_s or 0.0)
     reason = _printable(record.reason)
     if record.status is Status.SKIPPED:
         ElementTree.SubElement(test, "skipped", message=reason)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping
-from datetime import datetime
 from pathlib import Path
 
 from harness.errors import InputError
-from harness.model import Record
 from harness.results.reading import read_run
 from harness.results.run import RUN_FILE
 
@@ -30,12 +28,7 @@ def expected(results: Path, machine_hash: str) -> Expected:
         if run.info.machine_hash != machine_hash:
             continue
         for record in run.records:
-            if record.status.completed and record.same_as is None:
-                key = record.case_key, record.case.measure
-                taken.setdefault(key, []).append(_wall_s(record))
+            seconds = record.wall_s
+            if record.status.completed and record.same_as is None and seconds is not None:
+                taken.setdefault((record.case_key, record.case.measure), []).append(seconds)
     return {key: statistics.median(seconds) for key, seconds in taken.items()}
-
-
-def _wall_s(record: Record) -> float:
-    began, ended = map(datetime.fromisoformat, (record.started_at, record.finished_at))
-    return (ended - began).total_seconds()

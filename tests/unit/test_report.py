@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
@@ -11,9 +12,14 @@ import pytest
 
 from harness import cli
 from harness.campaign import run
+from harness.errors import InputError
+from harness.matrix import parse_selection
+from harness.model import Status
 from harness.report import FORMATS, PIVOTS, render
+from harness.report.groups import selected
 from harness.results.reading import Run, read_run
 from harness.runtimes.scripted import Script
+from tests.unit.comparing import case, repeats, run_of
 from tests.unit.runs import completing, failing, infer, prepared, train
 from tests.unit.test_logs import HARD
 
@@ -64,8 +70,8 @@ def test_the_tables_are_above_each_other_in_the_studys_order(study: Run) -> None
 def test_every_format_shows_every_case_and_no_failure_as_a_number(study: Run) -> None:
     for form in FORMATS:
         text = render([study], form)
-        for case in study.info.cases:
-            assert case.id in text
+        for one in study.info.cases:
+            assert one.id in text
         assert "oom" in text
 
 
@@ -128,6 +134,7 @@ def test_cases_that_differ_in_more_than_dataset_and_model_get_their_own_rows(
 
 # ------------------------------------------------------------------ repeats and warnings
 
+A, B = case(), case(model="model-b")
 ONE = "axes: {model: [model-a], dataset: [synthetic]}\ndefaults: {protocol: smoke}\n"
 
 
@@ -198,8 +205,8 @@ def test_no_cell_holds_two_cases(tmp_path: Path) -> None:
     text = PIVOTS["csv"]([found], "images_per_s", ["dataset"], ["model"])
     assert text.splitlines() == [
         "dataset,model-a",
-        "synthetic batch_size=32,640.0",
-        "synthetic batch_size=64,640.0",
+        "synthetic batch_size=32,640.0*",
+        "synthetic batch_size=64,640.0*",
     ]
 
 
@@ -234,9 +241,11 @@ def test_the_command_takes_a_part_and_refuses_what_is_not_there(
 
     code, out, _ = said("--only", "model=model-a", "--format", "csv")
     assert (code, len(out.splitlines())) == (0, 3)
-    code, out, _ = said("--rows", "model", "--cols", "dataset", "--value", "status")
+    code, out, _ = said("--rows", "model", "--value", "status")
     assert (code, row(out, "model-b")) == (0, ["model-b", "oom*", "oom*"])
     for arguments, words in (
+        (["--rows", "model", "--cols", "model"], "--rows and --cols name 'model' twice"),
+        (["--rows", ","], "--rows names no field"),
         (["--rows", "modle"], "unknown field 'modle'; did you mean 'model'"),
         (["--value", "speed"], "unknown value 'speed'"),
         (["--format", "xml"], "unknown format 'xml'"),
@@ -270,3 +279,60 @@ def test_junit_tells_failures_from_expected_ones(study: Run, tmp_path: Path) -> 
     found = suites[0].find("testcase/failure")
     assert found is not None
     assert found.get("message") == "expected oom, and it is ok"
+
+
+# ------------------------------------------------------------------ by hand
+
+
+def test_repeats_of_two_runs_of_one_machine_are_counted_on() -> None:
+    runs = [run_of("x", repeats(A, total)) for total in (100.0, 101.0)]
+    alike = [replace(r, info=r.info.model_copy(update={"machine": "m"})) for r in runs]
+    text = render(alike, "table")
+    assert "one repeat each" not in text
+    assert row(text, f"{A.id} #2")[:2] == [A.id, "#2"]
+
+
+def test_one_repeat_among_cases_with_several_says_what_its_interval_is() -> None:
+    ended = [*repeats(A, 100.0, 101.0, 99.0), *repeats(B, Status.OOM, 50.0, Status.OOM)]
+    text = render([run_of("x", ended)], "table")
+    assert row(text, B.id)[1:] == [
+        *["1", "50.00", "50.00", "within-run", "interval", "only", "50.00", "50.00"]
+    ]
+    assert "one repeat each" not in text
+
+
+def test_details_and_reasons_of_several_machines_name_them() -> None:
+    runs = [run_of("here", repeats(A, 100.0)), run_of("there", repeats(A, Status.OOM, reason="x"))]
+    text = render(runs, "table")
+    assert row(text, f"machine-here {A.id}")[2] == "ok"
+    assert f"machine-there {A.id}: oom: x" in text
+
+
+def test_two_machines_of_one_label_are_never_one() -> None:
+    runs = [
+        replace(run, info=run.info.model_copy(update={"machine": "m", "machine_hash": known * 64}))
+        for known, total in (("1", 100.0), ("2", 200.0))
+        for run in [run_of(known, repeats(A, total))]
+    ]
+    text = render(runs, "table")
+    assert row(text, "m (111111) mnist") == ["m", "(111111)", "mnist", "100.0"]
+    assert row(text, "m (222222) mnist") == ["m", "(222222)", "mnist", "200.0"]
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("figure", [math.inf, math.nan])
+def test_a_figure_that_is_no_number_breaks_nothing(form: str, figure: float) -> None:
+    assert render([run_of("x", repeats(A, figure, 100.0, 101.0))], form)
+
+
+def test_junit_does_without_times() -> None:
+    (suite,) = ElementTree.fromstring(render([run_of("x", repeats(A, 100.0))], "junit"))
+    assert [test.get("time") for test in suite] == ["0.000"]
+
+
+def test_a_selection_is_of_all_runs_together() -> None:
+    runs = [run_of("a", repeats(A, 1.0)), run_of("b", repeats(B, 1.0))]
+    kept = selected(runs, parse_selection(["model=model-b"], []))
+    assert [(run.info.run_id, len(run.records)) for run in kept] == [("b", 1)]
+    with pytest.raises(InputError, match="leave none of the 2 cases"):
+        selected(runs, parse_selection(["model=model-c"], []))
