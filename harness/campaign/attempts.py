@@ -11,7 +11,7 @@ from harness.errors import MachineError
 from harness.model import OnEvent, PlannedCase, Record, Retrying, Stopped
 from harness.plan.cases import workload_folder
 from harness.results.run import RunFolder
-from harness.runner import Place, run_attempt
+from harness.runner import Place, attempt_labels, run_attempt
 from harness.runtimes.base import Runtime
 
 FIRST_WAIT_S = 2.0
@@ -44,7 +44,7 @@ class Attempts:
             if not self._wait(wait_s):
                 break
             wait_s = min(2 * wait_s, LONGEST_WAIT_S)
-            self._sweep(case)
+            self._sweep(record)
         return record
 
     def _attempt(
@@ -64,10 +64,10 @@ class Attempts:
             case, workload_folder(), self.runtime, place, self.on_event, self.stopped
         )
 
-    def _sweep(self, case: PlannedCase) -> None:
+    def _sweep(self, lost: Record) -> None:
         """An engine in trouble may not have removed the attempt that it lost."""
         with contextlib.suppress(MachineError):
-            self.runtime.sweep({"harness.run": self.folder.run_id, "harness.case": case.id})
+            self.runtime.sweep(attempt_labels(lost.run_id, lost.case_id, lost.repeat, lost.attempt))
 
     def _wait(self, seconds: float) -> bool:
         """False where the user stopped the run meanwhile."""

@@ -6,6 +6,7 @@ import contextlib
 import math
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -62,17 +63,27 @@ class Campaign:
         for case in prepared.planned:
             if case.same_as is not None:
                 self._twins.setdefault(case.same_as, []).append(case)
+        self._repeats = _Repeats()
+        self._journal_failed: MachineError | None = None
         self._started = 0
         self._of = 0
 
-    def go(self, order_seed: int | None) -> None:
-        """Measure what is not done yet."""
+    def go(self, order_seed: int | None, again: Sequence[tuple[str, int]] = ()) -> None:
+        """Measure what is not done yet, and the repeats `again` beyond those of the matrix."""
         matrix = self._prepared.matrix
-        order = in_order(self._prepared.planned, matrix.repeats, matrix.order, order_seed)
+        planned = self._prepared.planned
+        order = in_order(planned, matrix.repeats, matrix.order, order_seed)
         tasks = [
             Task(case, repeat) for repeat, case in order if (case.id, repeat) not in self.records
         ]
-        tasks += self._still_unstable(tasks)
+        by_id = {case.id: case for case in planned}
+        tasks += [Task(by_id[case_id], n) for case_id, n in again if n > matrix.repeats]
+        for case_id, repeat in self.records:
+            self._repeats.seen(case_id, repeat)
+        for task in tasks:
+            self._repeats.begin(task.case.id, task.repeat)
+        if self._schedule.until is not None:
+            tasks += [more for case in planned for more in self._another(case, 0.0)]
         self._of = len(tasks)
         # A copy follows its measurement; one whose measurement is done already stands alone.
         coming = {(task.case.id, task.repeat) for task in tasks}
@@ -112,48 +123,38 @@ class Campaign:
         with self._neighbours.present(task.case.id) as beside:
             record = self._attempts.measure(task.case, task.repeat, beside)
         self._tell(CaseFinished(record))
-        for copy in self._copies(task):
+        for twin in self._twins.get(task.case.id, ()):
+            copy = Task(twin, task.repeat)
             self._announce(copy)
             self._copy(copy)
+        self._repeats.end(task.case.id)
         if record.status is Status.INTERRUPTED or self._stopped():
             self.interrupted = True
             return None
-        return self._another(task, time.monotonic() - started)
+        return self._another(task.case, time.monotonic() - started)
 
-    def _another(self, task: Task, last_s: float) -> list[Task]:
-        """One repeat more where the case is not stable yet."""
-        if self._schedule.until is None:
+    def _another(self, case: PlannedCase, last_s: float) -> list[Task]:
+        """One repeat more where nothing of the case is under way and it is not stable yet."""
+        if self._schedule.until is None or case.same_as is not None:
             return []
         with self._lock:
-            mine = sorted(repeat for case, repeat in self.records if case == task.case.id)
-            planned = self._prepared.matrix.repeats
-            if len(mine) < planned:
-                return []
-            records = [self.records[task.case.id, repeat] for repeat in mine]
-            if not self._enough.another(records, last_s):
+            last = self._repeats.idle_after(case.id)
+            records = [
+                self.records[case.id, repeat]
+                for repeat in range(1, last + 1)
+                if (case.id, repeat) in self.records
+            ]
+            if not records or not self._enough.another(records, last_s):
                 return []
             self._of += 1
-            return [Task(task.case, max(mine) + 1)]
-
-    def _still_unstable(self, tasks: Sequence[Task]) -> list[Task]:
-        """A repeat more for the cases that are done, and were not stable when the run ended."""
-        busy = {task.case.id for task in tasks}
-        done = [c for c in self._prepared.planned if c.id not in busy and c.same_as is None]
-        last = self._prepared.matrix.repeats
-        return [task for case in done for task in self._another(Task(case, last), 0.0)]
+            self._repeats.begin(case.id, last + 1)
+            return [Task(case, last + 1)]
 
     def _announce(self, task: Task) -> None:
         with self._lock:
             self._started += 1
             number = self._started
         self._tell(CaseStarted(task.case.id, number, max(self._of, number)))
-
-    def _copies(self, task: Task) -> list[Task]:
-        return [
-            Task(case, task.repeat)
-            for case in self._twins.get(task.case.id, ())
-            if (case.id, task.repeat) not in self.records
-        ]
 
     def _copy(self, task: Task) -> None:
         """Show another case's figures in this cell, told apart."""
@@ -166,7 +167,13 @@ class Campaign:
 
     def _journal(self, record: Record) -> None:
         with self._lock:
-            self._folder.journal(record)
+            if self._journal_failed is not None:
+                raise self._journal_failed  # its last line may be torn: nothing may follow it
+            try:
+                self._folder.journal(record)
+            except MachineError as error:
+                self._journal_failed = error
+                raise
             self.records[record.case_id, record.repeat] = record
 
     def _tell(self, event: Event) -> None:
@@ -178,6 +185,34 @@ def _devices(tasks: Sequence[Task]) -> list[Device]:
     """The GPUs that the tasks may use, in the order they are named."""
     named = [device for t in tasks for device in (t.case.device, *t.case.pool)]
     return [device for device in dict.fromkeys(named) if device.kind == "gpu"]
+
+
+class _Repeats:
+    """How many repeats of each case are under way, and the last that was handed out."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._under_way: Counter[str] = Counter()
+        self._last: dict[str, int] = {}
+
+    def seen(self, case_id: str, repeat: int) -> None:
+        """One that is done already."""
+        with self._lock:
+            self._last[case_id] = max(self._last.get(case_id, 0), repeat)
+
+    def begin(self, case_id: str, repeat: int) -> None:
+        self.seen(case_id, repeat)
+        with self._lock:
+            self._under_way[case_id] += 1
+
+    def end(self, case_id: str) -> None:
+        with self._lock:
+            self._under_way[case_id] -= 1
+
+    def idle_after(self, case_id: str) -> int:
+        """The last repeat's number; 0 while one is under way."""
+        with self._lock:
+            return 0 if self._under_way[case_id] else self._last.get(case_id, 0)
 
 
 class _Neighbours:

@@ -20,7 +20,11 @@ class Kept:
     """Records that count as done, by case id and repeat, and what is measured again and why."""
 
     records: Standing
+    again: tuple[tuple[str, int], ...]
     notes: tuple[str, ...]
+
+
+NOTHING_DONE = Kept({}, (), ())
 
 
 def refuse_another_machine(info: RunInfo, machine_hash: str) -> None:
@@ -33,30 +37,56 @@ def refuse_another_machine(info: RunInfo, machine_hash: str) -> None:
         )
 
 
-def keep(standing: Standing, planned: Sequence[PlannedCase], rerun: Iterable[Status]) -> Kept:
+def keep(
+    standing: Standing,
+    planned: Sequence[PlannedCase],
+    runtime: str,
+    rerun: Iterable[Status],
+) -> Kept:
     """The standing records that need not be measured again.
 
-    A record counts where its case's key is unchanged and its status is a result of the case.
-    `rerun` are more statuses to measure again.
+    A record counts where its case's key is unchanged and its status is a result of the case; a
+    copy, where what it was copied from still stands. What counts and was measured by another
+    runtime or in another image than now is told. `rerun` are more statuses to measure again.
     """
     again = NOT_RESULTS | set(rerun)
-    keys = {case.id: case.key for case in planned}
-    kept, changed, repeated = {}, [], []
+    cases = {case.id: case for case in planned}
+    kept, changed, repeated, elsewhere = {}, [], [], []
     for (case_id, repeat), record in standing.items():
-        if case_id not in keys:
+        if case_id not in cases:
             continue
-        if record.case_key != keys[case_id]:
-            changed.append(case_id)
-        elif record.status in again:
-            repeated.append(f"{case_id} #{repeat} ({record.status.value})")
+        if record.case_key != cases[case_id].key:
+            changed.append((case_id, repeat))
+        elif record.status in again or _stale(record, standing):
+            repeated.append((case_id, repeat))
         else:
             kept[case_id, repeat] = record
+            if (record.runtime, record.image) != (runtime, cases[case_id].image):
+                elsewhere.append(case_id)
     notes = [f"{len(kept)} results count as done"] if standing else []
     if changed:
-        notes.append("measured again, since the case key has changed: " + _few(changed))
+        notes.append("measured again, since the case key has changed: " + _names(changed))
     if repeated:
-        notes.append("measured again, for how it ended: " + _few(repeated))
-    return Kept(kept, tuple(notes))
+        ended = [f"{name} #{n} ({standing[name, n].status.value})" for name, n in repeated]
+        notes.append("measured again, for how it ended: " + _few(ended))
+    if elsewhere:
+        notes.append("done by another runtime or in another image than now: " + _few(elsewhere))
+    return Kept(kept, (*changed, *repeated), tuple(notes))
+
+
+def _stale(record: Record, standing: Standing) -> bool:
+    """Whether a copy shows figures that its source no longer has."""
+    if record.same_as is None:
+        return False
+    source = standing.get((record.same_as, record.repeat))
+    return source is None or (source.attempt, source.started_at) != (
+        record.attempt,
+        record.started_at,
+    )
+
+
+def _names(pairs: Iterable[tuple[str, int]]) -> str:
+    return _few(case_id for case_id, _ in pairs)
 
 
 def changes(before: RunInfo, planned: Sequence[PlannedCase]) -> list[str]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness import __version__
 from harness.campaign.loop import Campaign
 from harness.campaign.prepare import Prepared
-from harness.campaign.resume import changes, keep, refuse_another_machine
+from harness.campaign.resume import NOTHING_DONE, Kept, changes, keep, refuse_another_machine
 from harness.campaign.schedule import Schedule, new_seed
 from harness.model import (
     Note,
@@ -51,9 +51,8 @@ def run(
     """
     folder = RunFolder.create(prepared.results)
     with folder.locked():
-        return _go(
-            prepared, folder, _info(prepared, folder.run_id), {}, (on_event, stopped), schedule
-        )
+        info = _info(prepared, folder.run_id)
+        return _go(prepared, folder, info, NOTHING_DONE, (on_event, stopped), schedule)
 
 
 def resume(
@@ -73,13 +72,14 @@ def resume(
         found = recover(folder)
         before = found.run
         refuse_another_machine(before.info, prepared.machine_hash)
-        kept = keep(before.standing(), prepared.planned, rerun)
-        swept = prepared.chosen.runtime.sweep({"harness.run": folder.run_id})
+        runtime = prepared.chosen.runtime
+        kept = keep(before.standing(), prepared.planned, runtime.name, rerun)
+        swept = runtime.sweep({"harness.run": folder.run_id})
         left = [f"removed a container that was left: {what}" for what in swept]
         for note in (*found.notes(), *left, *changes(before.info, prepared.planned), *kept.notes):
             on_event(Note(note))
         info = _continued(before.info, _info(prepared, folder.run_id))
-        return _go(prepared, folder, info, kept.records, (on_event, stopped), schedule)
+        return _go(prepared, folder, info, kept, (on_event, stopped), schedule)
 
 
 def _info(prepared: Prepared, run_id: str) -> RunInfo:
@@ -130,14 +130,14 @@ def _go(
     prepared: Prepared,
     folder: RunFolder,
     info: RunInfo,
-    done: Mapping[tuple[str, int], Record],
+    kept: Kept,
     ears: tuple[OnEvent, Stopped],
     schedule: Schedule,
 ) -> Outcome:
     folder.write_info(info)
-    campaign = Campaign(prepared, folder, done, ears, schedule)
+    campaign = Campaign(prepared, folder, kept.records, ears, schedule)
     try:
-        campaign.go(info.invocations[-1].order_seed)
+        campaign.go(info.invocations[-1].order_seed, kept.again)
     finally:
         campaign.clear_up()
     ended = info.invocations[-1].model_copy(update={"finished_at": now()})

@@ -64,6 +64,15 @@ def run_attempt(
     return record
 
 
+def attempt_labels(run_id: str, case_id: str, repeat: int, attempt: int) -> dict[str, str]:
+    """What a runtime marks an attempt with, and finds it again by."""
+    return {
+        "harness.run": run_id,
+        "harness.case": case_id,
+        "harness.attempt": f"r{repeat}.a{attempt}",
+    }
+
+
 def _launch_spec(planned: PlannedCase, workload: Path, place: Place) -> LaunchSpec:
     return LaunchSpec(
         workload=workload,
@@ -76,9 +85,7 @@ def _launch_spec(planned: PlannedCase, workload: Path, place: Place) -> LaunchSp
         memory_limit=planned.memory_limit,
         labels={
             **place.labels,
-            "harness.run": place.run_id,
-            "harness.case": planned.id,
-            "harness.attempt": f"r{place.repeat}.a{place.attempt}",
+            **attempt_labels(place.run_id, planned.id, place.repeat, place.attempt),
         },
     )
 

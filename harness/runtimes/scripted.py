@@ -31,6 +31,7 @@ class ScriptedRuntime:
     def __init__(self, scripts: Callable[[LaunchSpec], Script]) -> None:
         self.scripts = scripts
         self.attempts: list[ScriptedAttempt] = []
+        self.swept: list[dict[str, str]] = []
 
     def start(self, spec: LaunchSpec) -> ScriptedAttempt:
         script = self.scripts(spec)
@@ -41,7 +42,7 @@ class ScriptedRuntime:
         return attempt
 
     def sweep(self, labels: Mapping[str, str]) -> list[str]:
-        del labels  # its attempts end with the process that plays them
+        self.swept.append(dict(labels))  # its attempts end with the process that plays them
         return []
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.campaign import Outcome, Prepared, resume, run
+from harness.campaign import Outcome, Prepared, Schedule, UntilStable, resume, run
 from harness.errors import InputError
 from harness.model import Event, LaunchSpec, Note, Status
 from harness.results.reading import read_run
@@ -183,6 +183,47 @@ def test_copies_of_a_measurement_are_made_where_they_are_missing(tmp_path: Path)
     assert attempts == 1
     assert len(outcome.records) == 4
     assert sum(record.same_as is not None for record in outcome.records) == 2
+
+
+def test_a_copy_whose_source_was_measured_anew_is_made_again(tmp_path: Path) -> None:
+    made, _ = prepared(STUDY, lambda spec: failing(1), tmp_path)
+    first = run(made, ignore)
+    alone = STUDY.replace("[mnist, fashion-mnist]", "[mnist]")
+    again, _, attempts = go_on(tmp_path, first.folder, Status.FAILED, matrix=alone)
+    assert (attempts, len(again.records)) == (2, 2)
+    outcome, _, attempts = go_on(tmp_path, first.folder, matrix=STUDY)
+    assert attempts == 0
+    assert [record.status for record in outcome.records] == [Status.OK] * 4
+
+
+@pytest.mark.parametrize("until", [None, UntilStable(0.01, max_repeats=4)])
+def test_a_repeat_beyond_the_matrix_that_was_interrupted_is_measured_again(
+    tmp_path: Path, until: UntilStable | None
+) -> None:
+    one = FOUR.replace("[8, 16, 32, 64]", "[8]")
+    stop = Interrupted(4)
+    made, _ = prepared(one + "repeats: 4\n", stop.script, tmp_path)
+    first = run(made, ignore, stop)
+    assert read_run(first.folder).records[-1].status is Status.INTERRUPTED
+    made, runtime = prepared(one + "repeats: 3\n", lambda spec: completing(), tmp_path)
+    outcome = resume(made, first.folder, (), ignore, schedule=Schedule(until=until))
+    assert [record.repeat for record in outcome.records] == [1, 2, 3, 4]
+    assert outcome.as_expected
+    assert len(runtime.attempts) == 1
+
+
+def test_another_runtime_or_image_is_told(tmp_path: Path) -> None:
+    made, _ = prepared(FOUR, lambda spec: completing(), tmp_path)
+    first = run(made, ignore)
+    journal = first.folder / JOURNAL
+    records = [record.model_copy(update={"runtime": "docker"}) for record in first.records[:1]]
+    records += first.records[1:]
+    journal.write_text("".join(record.model_dump_json() + "\n" for record in records))
+    _, said, attempts = go_on(tmp_path, first.folder)
+    assert attempts == 0
+    assert said[-1] == (
+        f"done by another runtime or in another image than now: {first.records[0].case_id}"
+    )
 
 
 def test_a_matrix_that_grew_adds_its_cells(tmp_path: Path) -> None:

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from harness.campaign import Schedule, UntilStable, attempts, run
+from harness.campaign import Prepared, Schedule, UntilStable, attempts, resume, run
 from harness.errors import MachineError
-from harness.model import Device, Event, LaunchSpec, Note, Retrying, Status
+from harness.model import Device, Event, LaunchSpec, Note, Record, Retrying, Status
 from harness.results.reading import read_run
-from harness.runtimes.scripted import Script
+from harness.results.run import JOURNAL, RunFolder
+from harness.runtimes.scripted import Script, ScriptedRuntime
 from tests.unit.runs import completing, failing, prepared, train
 from tests.unit.test_campaign import ONE, ignore
 from tests.unit.test_resume import FOUR
 
 CARDS = tuple(Device(kind="gpu", name="RTX 2060", uuid=f"GPU-{n}") for n in (1, 2))
+Shared = tuple[Prepared, ScriptedRuntime]
 ON_CARD = {"device": {"kind": "gpu", "name": "RTX 2060"}}
 
 
@@ -137,6 +140,75 @@ def test_without_parallel_one_case_runs_at_a_time(tmp_path: Path) -> None:
     outcome = run(shared, ignore)
     assert {record.device.uuid for record in outcome.records} == {"GPU-1"}
     assert all(record.beside == () for record in outcome.records)
+
+
+def on_cards(text: str, scripts: Callable[[LaunchSpec], Script], tmp_path: Path) -> Shared:
+    """A run whose cases may take either card, and its runtime."""
+    made, runtime = prepared(text, scripts, tmp_path, CARDS[0])
+    planned = tuple(replace(case, pool=CARDS) for case in made.planned)
+    return replace(made, planned=planned), runtime
+
+
+def test_a_retry_leaves_the_other_repeats_alone(tmp_path: Path) -> None:
+    bench = Bench()
+    coming = iter([refusing(True)])
+    made, runtime = on_cards(
+        ONE + "repeats: 2\n", lambda spec: next(coming, None) or bench.script(spec), tmp_path
+    )
+    outcome = run(made, ignore, schedule=Schedule(parallel=True))
+    assert [record.status for record in outcome.records] == [Status.OK] * 2
+    (lost,) = [r for r in read_run(outcome.folder).records if r.status is Status.INFRA]
+    assert runtime.swept == [
+        {
+            "harness.run": outcome.folder.name,
+            "harness.case": lost.case_id,
+            "harness.attempt": f"r{lost.repeat}.a1",
+        }
+    ]
+
+
+def test_no_repeat_is_begun_twice_while_others_are_under_way(tmp_path: Path) -> None:
+    totals = iter([100.0 * (1 + n % 5) for n in range(60)])
+
+    def script(spec: LaunchSpec) -> Script:
+        if spec.labels["harness.attempt"] == "r1.a1":
+            return refusing(True)  # and again a moment later, while the other card goes on
+        whole = completing(train=train(next(totals), **ON_CARD), infer={**train(), **ON_CARD})
+        return replace(whole, steps=(*whole.steps, 0.1))
+
+    made, _ = on_cards(ONE + "repeats: 2\n", script, tmp_path)
+    until = UntilStable(0.001, max_repeats=6)
+    outcome = run(made, ignore, schedule=Schedule(parallel=True, until=until))
+    done = [r.repeat for r in read_run(outcome.folder).records if r.status.completed]
+    assert sorted(done) == [1, 2, 3, 4, 5, 6]
+
+
+def test_nothing_follows_a_line_of_the_journal_that_may_be_torn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = RunFolder.journal
+    written: list[str] = []
+
+    def journal(folder: RunFolder, record: Record) -> None:
+        written.append(record.case_id)
+        if len(written) == 1:
+            with (folder.path / JOURNAL).open("a") as file:
+                file.write(record.model_dump_json()[:50])
+            raise MachineError("the disk is full")
+        real(folder, record)
+
+    monkeypatch.setattr(RunFolder, "journal", journal)
+    made, _ = on_cards(FOUR, Bench(0.3).script, tmp_path)
+    with pytest.raises(MachineError, match="disk is full"):
+        run(made, ignore, schedule=Schedule(parallel=True))
+    assert len(written) == 1
+    monkeypatch.undo()
+    (folder,) = tmp_path.iterdir()
+    made, runtime = on_cards(FOUR, Bench(0.0).script, tmp_path)
+    outcome = resume(made, folder, (), ignore)
+    assert len(read_run(folder).records) == 4
+    assert outcome.as_expected
+    assert len(runtime.attempts) == 2  # those that both cards had finished were taken up
 
 
 def test_ctrl_c_ends_all_lanes(tmp_path: Path) -> None:
