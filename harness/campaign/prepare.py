@@ -87,7 +87,7 @@ def prepare(matrix: Matrix, text: str, request: Request, note: Callable[[str], N
     for worry in worries(on_processor, for_gpus, gpus.driver):
         note(f"{worry.name}: {worry.what}; {worry.mend}")
     chosen = choose_runtime(
-        request.runtime, _needs(cases, devices, image_of), note, request.results.resolve()
+        request.runtime, needs_of(cases, devices, image_of), note, request.results.resolve()
     )
     note(f"runtime {chosen.runtime.name}: {chosen.reason}")
     budget_s = matrix.budget if request.budget_s is None else request.budget_s
@@ -142,9 +142,10 @@ def image_for(case: Case, device: Device) -> str:
     return case.image or default_image(case.framework, "gpu" if device.kind == "gpu" else "cpu")
 
 
-def _needs(
+def needs_of(
     cases: Sequence[Case], devices: dict[str, Device], image_of: dict[str, str]
 ) -> list[Need]:
+    """What the cases ask of a runtime, each thing once."""
     needs = [
         Need(
             framework=case.framework,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.campaign.prepare import Request, image_for
+from harness.campaign.prepare import Request, image_for, needs_of
 from harness.catalog import datasets, images
 from harness.errors import HarnessError, MachineError
 from harness.host import fingerprint
@@ -16,6 +16,7 @@ from harness.images import ImageHere, find
 from harness.matrix import Matrix, expand, select
 from harness.model import Case, Device
 from harness.plan import DataFolders, FoundData, Resolved, locate, plan
+from harness.plan.runtime import Need, require_local
 from harness.preflight import free_bytes, space_needed, why_not_writable
 from harness.results.history import Expected, expected
 from harness.runtimes.engine import connect
@@ -87,7 +88,7 @@ def preview(matrix: Matrix, request: Request) -> Preview:
     kept, left_out = select(there, matrix, devices) if there else ([], [])
     data, supplies = _data(kept, matrix, request)
     image_of = {case.id: image_for(case, devices[case.gpu]) for case in kept}
-    here, image_supplies, problem = _images(list(dict.fromkeys(image_of.values())))
+    here, image_supplies, problem = _images(needs_of(kept, devices, image_of))
     before = _history(request.results, gpus)
     resolved = Resolved(devices, data, image_of, here)
     cells = [*_cells(kept, resolved, before), *missing]
@@ -151,16 +152,16 @@ def _data(
 
 
 def _images(
-    names: Sequence[str],
+    needs: Sequence[Need],
 ) -> tuple[dict[str, ImageHere], tuple[Supply, ...], str | None]:
-    """Images by catalog name, what each takes, and what keeps the engine from being asked."""
+    """Images by catalog name, what each takes, and what keeps a run from both runtimes."""
     catalog = images()
+    names = list(dict.fromkeys(need.image for need in needs))
     try:
         engine = connect()
         here = {n: got for n in names if (got := find(engine, catalog[n])) is not None}
     except HarnessError as error:
-        unknown = tuple(Supply(n, "not known", catalog[n].digest, None) for n in names)
-        return {}, unknown, f"{error.message}; a run would need --runtime local"
+        return _without_engine(needs, names, error)
     supplies = []
     for name in names:
         entry = catalog[name]
@@ -170,6 +171,19 @@ def _images(
             state = "to be built" if entry.build else "to be pulled"
             supplies.append(Supply(name, state, entry.digest, entry.disk))
     return here, tuple(supplies), None
+
+
+def _without_engine(
+    needs: Sequence[Need], names: Sequence[str], error: HarnessError
+) -> tuple[dict[str, ImageHere], tuple[Supply, ...], str | None]:
+    """As a run has it: without an engine the cases run in this environment, where they can."""
+    try:
+        require_local(needs)
+    except HarnessError as problem:
+        unknown = tuple(Supply(name, "not known", download=None) for name in names)
+        return {}, unknown, f"{error.message}; and without a container: {problem.message}"
+    state = f"not needed: {error.message}; the cases run in this environment"
+    return {}, tuple(Supply(name, state) for name in names), None
 
 
 def _history(results: Path, gpus: Gpus) -> Expected:

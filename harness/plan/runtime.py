@@ -110,7 +110,13 @@ def _rehearse(runtime: DockerRuntime, image: str, need: Need, scratch: Path) -> 
         )
 
 
-def _local(needs: list[Need], reason: str) -> Chosen:
+def _local(needs: Iterable[Need], reason: str) -> Chosen:
+    require_local(needs)
+    return Chosen(local.LocalRuntime(), reason)
+
+
+def require_local(needs: Iterable[Need]) -> None:
+    """Raise InputError or NoFrameworkError where the cases cannot run in this environment."""
     for need in needs:
         if need.asked_for_image:
             raise InputError(
@@ -123,4 +129,3 @@ def _local(needs: list[Need], reason: str) -> Chosen:
                 "leave memory_limit out, or use --runtime docker",
             )
         local.require(need.framework)
-    return Chosen(local.LocalRuntime(), reason)

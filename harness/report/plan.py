@@ -73,13 +73,13 @@ def _supply(kind: str, supply: Supply) -> list[str]:
 def _facts(plan: Preview) -> list[str]:
     measured = sum(cell.same_as is None and not cell.refused for cell in plan.cells)
     total = human_seconds(plan.expected_s) if plan.expected_s else "not known"
-    unknown = f"; {plan.unknown} cases were not measured here before" if plan.unknown else ""
+    unknown = f"; not measured here before: {plan.unknown}" if plan.unknown else ""
     fetched = [s.download for s in (*plan.images, *plan.datasets) if s.state != "here"]
     size = human_bytes(sum(number or 0 for number in fetched))
     more = ", and what has no known size" if None in fetched else ""
     facts = [
-        f"{len(plan.cells)} cases, {measured} of them measured, {plan.repeats} times each, "
-        f"order {plan.order}",
+        f"cases: {len(plan.cells)}, measured: {measured}, repeats: {plan.repeats}, "
+        f"order: {plan.order}",
         f"expected time: {total}{unknown}",
         f"to fetch or build: {size}{more}; on the disk {human_bytes(plan.disk_needed)} at a time, "
         f"{human_bytes(plan.disk_free)} free",

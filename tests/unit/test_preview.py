@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.machinery
 import json
 from pathlib import Path
 
@@ -63,12 +64,27 @@ def test_a_gpu_that_is_not_there_is_refused_case_by_case(tmp_path: Path) -> None
     assert sum(cell.key is not None for cell in found.cells) == 3
 
 
-def test_the_engine_that_does_not_answer_is_a_problem_of_the_run(tmp_path: Path) -> None:
+@pytest.mark.parametrize("framework", [True, False])
+def test_without_an_engine_it_refuses_what_a_run_would(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, framework: bool
+) -> None:
+    there = importlib.machinery.ModuleSpec("tensorflow", None) if framework else None
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: there)
     found = preview(parse(FOUR), here(tmp_path))
-    assert found.problems == (
-        "no Docker engine answers at unix:///nowhere; a run would need --runtime local",
-    )
-    assert [supply.state for supply in found.images] == ["not known"]
+    assert found.refused is not framework
+    (image,) = found.images
+    if framework:
+        assert image.state.startswith("not needed: no Docker engine answers at unix:///nowhere")
+    else:
+        assert found.problems == (
+            "no Docker engine answers at unix:///nowhere; and without a container: "
+            "this Python environment has no tensorflow",
+        )
+
+
+def test_an_image_that_is_named_needs_an_engine(tmp_path: Path) -> None:
+    found = preview(parse(FOUR.replace("smoke}", "smoke, image: cpu}")), here(tmp_path))
+    assert "the matrix names the image cpu" in found.problems[0]
 
 
 def test_the_time_is_that_of_earlier_records_of_this_machine(
@@ -117,5 +133,5 @@ def test_each_format_tells_the_same_cases(tmp_path: Path) -> None:
     assert content["cases"][0]["ingredients"]["model"] == "model-a"
     table = FORMATS["table"](found)
     assert all(name in table for name in names)
-    assert "problem: no Docker engine answers" in table
-    assert "4 cases, 4 of them measured, 1 times each, order interleaved" in table
+    assert "no Docker engine answers" in table
+    assert "cases: 4, measured: 4, repeats: 1, order: interleaved" in table
