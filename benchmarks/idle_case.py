@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import MachineError, NoImageError
+from harness.events import OnEvent
 from harness.model import (
     Case,
     DatasetIdentity,
     Device,
     ImageIdentity,
     LaunchSpec,
-    OnEvent,
     PlannedCase,
     Status,
 )

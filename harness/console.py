@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from harness import model
+from harness import events, model
 from harness.units import human_bytes, human_seconds
 
 LINE_EVERY_S = 10.0
@@ -27,7 +27,7 @@ _MARKS = {True: "[green]done[/]", False: "[red]ended[/]"}
 class Display(AbstractContextManager["Display"], Protocol):
     """Shows events and notes on standard error; tables go to standard output."""
 
-    def on_event(self, event: model.Event) -> None:
+    def on_event(self, event: events.Event) -> None:
         """Show one event of a run."""
 
     def note(self, text: str) -> None:
@@ -59,12 +59,12 @@ def memory_words(event: model.MemoryEvent) -> str:
     return f"{event.allocator or 'the host'} {kind} {size}"
 
 
-def retry_words(event: model.Retrying) -> str:
+def retry_words(event: events.Retrying) -> str:
     """That an attempt failed for a reason which may pass."""
     return f"{event.record.reason}; trying again in {human_seconds(event.wait_s)}"
 
 
-def where(event: model.Progress) -> str:
+def where(event: events.Progress) -> str:
     if event.sampling:
         return f"sample, {event.done} of at most {event.total} s"
     if event.epochs is None or event.epochs < 2:
@@ -86,27 +86,27 @@ class Lines:
     def __exit__(self, *exc: object) -> None:
         return None
 
-    def on_event(self, event: model.Event) -> None:
+    def on_event(self, event: events.Event) -> None:
         match event:
-            case model.CaseStarted():
+            case events.CaseStarted():
                 self._started[event.case_id] = self._last[event.case_id] = self._clock()
                 self.note(f"case {event.number}/{event.of}: {event.case_id}")
-            case model.PhaseStarted():
+            case events.PhaseStarted():
                 self._started[event.case_id] = self._clock()
                 self._of_case(event.case_id, event.phase)
-            case model.Progress():
+            case events.Progress():
                 self._progress(event)
-            case model.MemoryEventSeen():
+            case events.MemoryEventSeen():
                 self._of_case(event.case_id, f"memory: {memory_words(event.memory)}")
-            case model.CaseFinished():
+            case events.CaseFinished():
                 self._of_case(event.record.case_id, outcome(event.record))
                 self._started.pop(event.record.case_id, None)
-            case model.Retrying():
+            case events.Retrying():
                 self._of_case(event.record.case_id, retry_words(event))
-            case model.Note():
+            case events.Note():
                 self.note(event.text)
 
-    def _progress(self, event: model.Progress) -> None:
+    def _progress(self, event: events.Progress) -> None:
         moment = self._clock()
         if moment - self._last.setdefault(event.case_id, moment) < LINE_EVERY_S:
             return
@@ -157,16 +157,16 @@ class Live:
     ) -> None:
         self._rows.stop()
 
-    def on_event(self, event: model.Event) -> None:
+    def on_event(self, event: events.Event) -> None:
         match event:
-            case model.CaseStarted():
+            case events.CaseStarted():
                 number = f"{event.number}/{event.of}"
                 self._show(event.case_id, number, "starting")
-            case model.PhaseStarted() if event.case_id in self._tasks:
+            case events.PhaseStarted() if event.case_id in self._tasks:
                 task = self._tasks[event.case_id]
                 self._rows.reset(task, total=None)
                 self._rows.update(task, phase=event.phase, where="", rate="")
-            case model.Progress() if event.case_id in self._tasks:
+            case events.Progress() if event.case_id in self._tasks:
                 rate = f"{event.images_per_s:.0f} images/s" if event.images_per_s else ""
                 self._rows.update(
                     self._tasks[event.case_id],
@@ -176,13 +176,13 @@ class Live:
                     where=where(event),
                     rate=rate,
                 )
-            case model.MemoryEventSeen():
+            case events.MemoryEventSeen():
                 self.note(f"memory: {memory_words(event.memory)}")
-            case model.CaseFinished():
+            case events.CaseFinished():
                 self._finish(event.record)
-            case model.Retrying():
+            case events.Retrying():
                 self.note(f"{event.record.case_id}: {retry_words(event)}")
-            case model.Note():
+            case events.Note():
                 self.note(event.text)
 
     def _show(self, case_id: str, number: str, phase: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.catalog import Baseline, Figure
+from harness.matrix.fields import SAME_WORK_ENV
 from harness.model import Case, Record, Status
 from harness.units import human_bytes
 
@@ -14,20 +15,6 @@ EXECUTION, INFERENCE = "total_execution_s", "total_inference_s"
 
 SAME_WORK = ("env", "memory_limit")
 """Overrides under which a case may still do its protocol's work; any other makes it another one."""
-
-SAME_WORK_ENV = (
-    "OMP_NUM_THREADS",
-    "TF_CPU_ALLOCATOR_USE_BFC",
-    "TF_CPU_BFC_MEM_LIMIT_IN_MB",
-    "TF_ENABLE_ONEDNN_OPTS",
-    "TF_FORCE_GPU_ALLOW_GROWTH",
-    "TF_GPU_ALLOCATOR",
-    "TF_GPU_THREAD_COUNT",
-    "TF_GPU_THREAD_MODE",
-    "TF_NUM_INTEROP_THREADS",
-    "TF_NUM_INTRAOP_THREADS",
-)
-"""Variables that say how the work is done. Those not here may turn on TF32 or XLA."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from harness.errors import MachineError
-from harness.model import OnEvent, PlannedCase, Record, Retrying, Stopped
+from harness.events import OnEvent, Retrying, Stopped
+from harness.model import PlannedCase, Record
 from harness.plan.cases import workload_folder
 from harness.results.run import RunFolder
 from harness.runner import Place, attempt_labels, run_attempt

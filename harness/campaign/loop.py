@@ -14,19 +14,10 @@ from harness.campaign.attempts import Attempts
 from harness.campaign.prepare import Prepared
 from harness.campaign.schedule import Enough, Schedule
 from harness.errors import MachineError
+from harness.events import CaseFinished, CaseStarted, Event, OnEvent, Stopped
 from harness.executors import Task, one_after_another, side_by_side
 from harness.matrix import in_order
-from harness.model import (
-    CaseFinished,
-    CaseStarted,
-    Device,
-    Event,
-    OnEvent,
-    PlannedCase,
-    Record,
-    Status,
-    Stopped,
-)
+from harness.model import Device, PlannedCase, Record, Status
 from harness.results.history import expected
 from harness.results.run import RunFolder
 

@@ -12,14 +12,8 @@ from harness.campaign.loop import Campaign
 from harness.campaign.prepare import Prepared
 from harness.campaign.resume import NOTHING_DONE, Kept, changes, keep, refuse_another_machine
 from harness.campaign.schedule import Schedule, new_seed
-from harness.model import (
-    Note,
-    OnEvent,
-    Record,
-    Status,
-    Stopped,
-    as_expected,
-)
+from harness.events import Note, OnEvent, Stopped
+from harness.model import Record, Status, as_expected
 from harness.results.recovery import recover
 from harness.results.run import Invocation, RunFolder, RunInfo, impersonal, now, sha256
 

@@ -17,8 +17,9 @@ from harness.errors import ExitCode, InputError
 
 if TYPE_CHECKING:
     from harness.campaign import Outcome, Prepared, Request, Schedule
+    from harness.events import OnEvent, Stopped
     from harness.matrix import Matrix
-    from harness.model import OnEvent, Status, Stopped
+    from harness.model import Status
 
 
 _OPTIONS = "the options"

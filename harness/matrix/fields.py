@@ -32,7 +32,7 @@ EXPECTED = tuple(
 )
 """What a case may be meant to end with; nobody plans to stop it, or to leave it out."""
 
-ALLOWED_ENV = (
+SAME_WORK_ENV = (
     "OMP_NUM_THREADS",
     "TF_CPU_ALLOCATOR_USE_BFC",
     "TF_CPU_BFC_MEM_LIMIT_IN_MB",
@@ -43,9 +43,10 @@ ALLOWED_ENV = (
     "TF_GPU_THREAD_MODE",
     "TF_NUM_INTEROP_THREADS",
     "TF_NUM_INTRAOP_THREADS",
-    "TF_XLA_FLAGS",
-    "XLA_FLAGS",
 )
+"""Variables that say how the work is done: a case that sets them does its protocol's work."""
+
+ALLOWED_ENV = (*SAME_WORK_ENV, "TF_XLA_FLAGS", "XLA_FLAGS")
 """Variables that a case may set: none of them hides messages or moves files."""
 
 _GPU = r"auto|cpu|\d{1,3}|GPU-[0-9A-Fa-f-]+"

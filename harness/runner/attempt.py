@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.errors import InfraError
-from harness.model import Exit, LaunchSpec, OnEvent, PlannedCase, Record, Status, Stopped
+from harness.events import OnEvent, Stopped
+from harness.model import Exit, LaunchSpec, PlannedCase, Record, Status
 from harness.results.files import held, write_atomic
 from harness.results.run import RECORD_FILE
 from harness.runner.record import Ending, Place, make_record

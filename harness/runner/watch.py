@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import InfraError
-from harness.model import MemoryEvent, MemoryEventSeen, OnEvent, PhaseStarted, Progress
+from harness.events import MemoryEventSeen, OnEvent, PhaseStarted, Progress
+from harness.model import MemoryEvent
 from harness.probes.logs import LogWatcher, WorkloadEvent
 from harness.results.files import told_clearly
 from harness.results.run import now

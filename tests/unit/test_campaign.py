@@ -8,17 +8,8 @@ import pytest
 
 from harness.campaign import run
 from harness.errors import InputError, MachineError
-from harness.model import (
-    CaseFinished,
-    CaseStarted,
-    Device,
-    Event,
-    LaunchSpec,
-    MemoryEventSeen,
-    PhaseStarted,
-    Progress,
-    Status,
-)
+from harness.events import CaseFinished, CaseStarted, Event, MemoryEventSeen, PhaseStarted, Progress
+from harness.model import Device, LaunchSpec, Status
 from harness.results.reading import find_run, read_run
 from harness.results.run import RunFolder, is_alive
 from harness.runtimes.scripted import Script, ScriptedAttempt, ScriptedRuntime

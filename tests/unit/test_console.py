@@ -6,7 +6,7 @@ import pytest
 
 from harness.campaign import run
 from harness.console import Lines, Live
-from harness.model import Event, Progress
+from harness.events import Event, Progress
 from harness.runtimes.scripted import Script
 from tests.unit.runs import completing, failing, prepared
 from tests.unit.test_logs import HARD, RECOVERABLE

@@ -10,7 +10,8 @@ import pytest
 
 from harness.campaign import Outcome, Prepared, Schedule, UntilStable, resume, run
 from harness.errors import InputError
-from harness.model import Event, LaunchSpec, Note, Status
+from harness.events import Event, Note
+from harness.model import LaunchSpec, Status
 from harness.results.reading import read_run
 from harness.results.run import JOURNAL, RunFolder, is_alive
 from harness.runtimes.scripted import Script

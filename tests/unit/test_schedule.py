@@ -12,7 +12,8 @@ import pytest
 
 from harness.campaign import Prepared, Schedule, UntilStable, attempts, resume, run
 from harness.errors import MachineError
-from harness.model import Device, Event, LaunchSpec, Note, Record, Retrying, Status
+from harness.events import Event, Note, Retrying
+from harness.model import Device, LaunchSpec, Record, Status
 from harness.results.reading import read_run
 from harness.results.run import JOURNAL, RunFolder
 from harness.runtimes.scripted import Script, ScriptedRuntime
