@@ -19,7 +19,8 @@ from typing import Any
 
 from benchmarks import pairs
 from benchmarks.workload import in_a_child, load, synthetic_case
-from harness.analysis.prediction import CONFIDENCE, predict_training
+from harness.analysis.prediction import predict_training
+from harness.analysis.statistics import CONFIDENCE
 from harness.runtimes.local import require
 from harness.workload import contract
 

@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from harness.analysis.statistics import quantile
 from harness.workload import contract
 
-CONFIDENCE = 0.95
 BATCHES = 10
 """Blocks are joined to so many batches, whose means are nearer to independent than blocks are."""
 
@@ -62,7 +62,7 @@ def step_time(blocks: Sequence[Mapping[str, Any]]) -> Estimate:
     batches = [_rate(batch) for batch in _split(blocks, min(BATCHES, len(blocks)))]
     spread = statistics.stdev(batches) / math.sqrt(len(batches))
     early, late = (_rate(half) for half in _split(blocks, 2))
-    return Estimate(value, math.hypot(_quantile(len(batches)) * spread, late - early), weak)
+    return Estimate(value, math.hypot(quantile(len(batches) - 1) * spread, late - early), weak)
 
 
 def _rate(blocks: Sequence[Mapping[str, Any]]) -> float:
@@ -73,12 +73,6 @@ def _rate(blocks: Sequence[Mapping[str, Any]]) -> float:
 def _split(blocks: Sequence[Mapping[str, Any]], parts: int) -> list[Sequence[Mapping[str, Any]]]:
     edges = [round(len(blocks) * part / parts) for part in range(parts + 1)]
     return [blocks[a:b] for a, b in itertools.pairwise(edges)]
-
-
-def _quantile(batches: int) -> float:
-    from scipy.special import stdtrit  # scipy.stats would bring 30 MB along
-
-    return float(stdtrit(batches - 1, 0.5 + CONFIDENCE / 2))
 
 
 def predict_training(timing: Mapping[str, Any]) -> Prediction:

@@ -7,7 +7,8 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-CONFIDENCE = 0.95
+from harness.analysis.statistics import CONFIDENCE, quantile
+
 ENOUGH_REPEATS = 3
 """On each side; with fewer there is a ratio, and no interval."""
 
@@ -69,15 +70,9 @@ def _half(base: Sequence[float], new: Sequence[float]) -> float:
     together = sum(counts) - 2
     pooled = sum(v * (count - 1) for v, count in zip(variances, counts, strict=True)) / together
     return max(
-        _quantile(freedom) * math.sqrt(total),
-        _quantile(together) * math.sqrt(pooled * sum(1 / count for count in counts)),
+        quantile(freedom) * math.sqrt(total),
+        quantile(together) * math.sqrt(pooled * sum(1 / count for count in counts)),
     )
-
-
-def _quantile(freedom: float) -> float:
-    from scipy.special import stdtrit  # scipy.stats would bring 30 MB along
-
-    return float(stdtrit(freedom, 0.5 + CONFIDENCE / 2))
 
 
 def geometric_mean(values: Sequence[float]) -> float:

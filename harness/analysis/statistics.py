@@ -46,7 +46,7 @@ def summarise(values: Sequence[float]) -> Summary:
     mean = statistics.fmean(values)
     several = len(values) > 1
     spread = statistics.stdev(values) if several else 0.0
-    half = _quantile(len(values)) * spread / math.sqrt(len(values)) if several else 0.0
+    half = quantile(len(values) - 1) * spread / math.sqrt(len(values)) if several else 0.0
     return Summary(
         values=tuple(values),
         median=statistics.median(values),
@@ -86,7 +86,8 @@ def _slow_first(values: Sequence[float]) -> float | None:
     return values[0] if scores(values)[0] > OUTLIER else None
 
 
-def _quantile(count: int) -> float:
+def quantile(freedom: float) -> float:
+    """Student's t of a two-sided interval at CONFIDENCE, for so many degrees of freedom."""
     from scipy.special import stdtrit  # scipy.stats would bring 30 MB along
 
-    return float(stdtrit(count - 1, 0.5 + CONFIDENCE / 2))
+    return float(stdtrit(freedom, 0.5 + CONFIDENCE / 2))

@@ -148,8 +148,8 @@ def machine_request(
 ) -> Request:
     """The options that are about this machine, checked. Raises InputError."""
     from harness.campaign import Request
+    from harness.matrix.fields import gpu_request
     from harness.matrix.names import known_name
-    from harness.matrix.schema import gpu_request
     from harness.plan.runtime import NAMES
     from harness.units import parse_duration
 

@@ -7,6 +7,7 @@ trying each on every case: a file may hold thousands of both.
 from __future__ import annotations
 
 import itertools
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -56,7 +57,7 @@ def combine(matrix: Matrix, gpus: Sequence[str]) -> list[Draft]:
     that none has becomes a draft of its own. Raises InputError for more than MAX_CASES.
     """
     axes = {name: values for name, values in matrix.axes if values is not None}
-    _at_most(_product(axes), matrix)
+    _at_most(math.prod(map(len, axes.values())), matrix)
     defaults = matrix.defaults.chosen()
     added = [entry.chosen() for entry in matrix.include]
     lookup = Lookup({k: v for k, v in values.items() if k in axes} for values in added)
@@ -89,13 +90,6 @@ def _on_each(drafts: Sequence[Draft], gpus: Sequence[str]) -> list[Draft]:
         else:
             placed += [replace(draft, choice={**draft.choice, "gpu": gpu}) for gpu in gpus]
     return placed
-
-
-def _product(axes: Mapping[str, Sequence[Any]]) -> int:
-    count = 1
-    for values in axes.values():
-        count *= len(values)
-    return count
 
 
 def _at_most(count: int, matrix: Matrix) -> None:

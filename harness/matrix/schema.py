@@ -9,7 +9,6 @@ from pydantic import Field, PrivateAttr, StrictInt, StrictStr, field_validator
 
 from harness.matrix.document import Place
 from harness.matrix.fields import (
-    ALLOWED_ENV,
     MOST_RETRIES,
     BatchSize,
     DatasetName,
@@ -28,22 +27,10 @@ from harness.matrix.fields import (
     Size,
     Tags,
     Weights,
-    gpu_request,
 )
 from harness.matrix.kinds import AxisList, Known
 from harness.matrix.order import ORDERS
 from harness.model import Frozen
-
-__all__ = [
-    "ALLOWED_ENV",
-    "Axes",
-    "Choice",
-    "Exclude",
-    "Include",
-    "Matrix",
-    "Settings",
-    "gpu_request",
-]
 
 MOST_REPEATS = 1000
 

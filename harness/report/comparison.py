@@ -12,8 +12,9 @@ from tabulate import tabulate
 
 from harness.analysis.comparison import Compared, Comparison, Side, Verdict
 from harness.analysis.gate import Gate
-from harness.analysis.ratio import CONFIDENCE, ENOUGH_REPEATS, METHOD
+from harness.analysis.ratio import ENOUGH_REPEATS, METHOD
 from harness.analysis.sameness import BASE, NEW, Sameness
+from harness.analysis.statistics import CONFIDENCE
 from harness.report.baselines import PREDICTED, SYNTHETIC
 from harness.report.comparison_data import json, rows
 from harness.results.run import RunInfo

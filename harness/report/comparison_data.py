@@ -7,7 +7,8 @@ from typing import Any
 
 from harness.analysis.comparison import Compared, Comparison, Side
 from harness.analysis.gate import Gate
-from harness.analysis.ratio import CONFIDENCE, METHOD
+from harness.analysis.ratio import METHOD
+from harness.analysis.statistics import CONFIDENCE
 from harness.results.run import RunInfo
 
 

@@ -24,7 +24,7 @@ from harness.analysis.baselines import (
 )
 from harness.campaign import run
 from harness.catalog import baselines, datasets, models, protocols
-from harness.matrix.schema import ALLOWED_ENV
+from harness.matrix.fields import ALLOWED_ENV
 from harness.model import Device, Record, Status
 from harness.report import text
 from harness.report.baselines import PREDICTED, SYNTHETIC, published, shown_ratio
