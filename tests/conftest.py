@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parents[1]
+# Started in the background, this process ignores Ctrl-C, and so would the children that get it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 # These machines are noisy: a slow example is no failure.
 settings.register_profile("harness", deadline=None)
 settings.load_profile("harness")
