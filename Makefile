@@ -6,14 +6,15 @@ MATRIX ?= matrices/bench.yaml
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
+OF_GPU = $$(command -v nvidia-smi >/dev/null && echo -gpu)
 STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help bench install local dev test test-all test-unit check format benchmarks clean
+.PHONY: help bench install local local-jax local-torch dev test test-all test-unit check format benchmarks clean
 
 help: ## Show what can be made.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  Settings: GPU=auto|cpu|INDEX|UUID  MATRIX=matrices/bench.yaml  PYTHON=python3"
 
 bench: $(STAMP) ## Measure MATRIX on GPU; installs what is missing first.
@@ -32,7 +33,13 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 local: ## Add TensorFlow to .venv, for measuring without a container.
-	$(PIP) -e ".[$$(command -v nvidia-smi >/dev/null && echo local-gpu || echo local)]"
+	$(PIP) -e ".[local$(OF_GPU)]"
+
+local-jax: ## Make .venv-jax, an interpreter for --python.
+local-torch: ## Make .venv-torch, an interpreter for --python.
+local-jax local-torch:
+	$(PYTHON) -m venv .venv-$(@:local-%=%)
+	.venv-$(@:local-%=%)/bin/pip install --quiet --disable-pip-version-check -e ".[$@$(OF_GPU)]"
 
 dev: $(DEV_STAMP) ## Make .venv with the tools for development.
 
@@ -49,19 +56,20 @@ test-all: $(DEV_STAMP) ## Run every test, the harness killed at 50 points among 
 test-unit: $(DEV_STAMP) ## Run the fast tests, which need nothing.
 	$(BIN)/pytest tests/unit
 
-check: $(DEV_STAMP) ## Style, types, layers.
+check: $(DEV_STAMP) ## Style, types, layers, Dockerfiles.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/hadolint docker/*.Dockerfile
 
 format: $(DEV_STAMP) ## Put the code into its style.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 benchmarks: $(DEV_STAMP) ## Measure the harness itself, as ratios against the bare tool.
-	@failed=0; for name in noop_case sleeping_case training_loop first_step_model_b quick_against_full comparison_verdicts expand_20k campaign_scale report_20k; do \
+	@failed=0; for name in noop_case sleeping_case training_loop first_step_model_b quick_against_full scripted_traces comparison_verdicts expand_20k campaign_scale report_20k classify_logs loud_container telemetry_cost; do \
 	  $(BIN)/python benchmarks/$$name.py || failed=1; done; exit $$failed
 
 clean: ## Remove what the project made here; results stay.
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-jax .venv-torch .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

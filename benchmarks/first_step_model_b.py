@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from benchmarks import pairs
 from benchmarks.workload import in_a_child, load, prepared, synthetic_case
-from harness.runtimes.local import require
+from harness.runtimes.interpreter import ask
 
 RATIO = 1.0
 
@@ -76,7 +76,7 @@ def main() -> int:
 
         return run
 
-    require("tensorflow")
+    ask().require("tensorflow")
     where = pairs.machine()
     measured = list(pairs.interleave(chosen.pairs, child("bare"), child("ours")))
     share = [100 * b / pair.ours for b, pair in zip(before, measured, strict=True)]

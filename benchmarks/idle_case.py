@@ -24,7 +24,7 @@ from harness.model import (
     ImageIdentity,
     LaunchSpec,
     PlannedCase,
-    Status,
+    Record,
 )
 from harness.runner import Place, run_attempt
 from harness.runtimes.command import arguments, environment
@@ -49,11 +49,15 @@ CPU = Device(kind="cpu")
 
 @dataclass(frozen=True)
 class Idle:
-    """A case that sleeps `seconds` in `image`, and the folder where its attempts go."""
+    """A case that prints `print_mb` megabytes and sleeps `seconds` in `image`.
+
+    `folder` is where its attempts go.
+    """
 
     seconds: float
     image: str
     folder: Path
+    print_mb: int = 0
 
     def attempt_folder(self) -> Path:
         """A new folder for one attempt."""
@@ -61,7 +65,7 @@ class Idle:
 
     @property
     def spec(self) -> dict[str, float]:
-        return {"sleep_s": self.seconds}
+        return {"sleep_s": self.seconds, "print_mb": self.print_mb}
 
     def planned(self) -> PlannedCase:
         case = Case(
@@ -94,16 +98,21 @@ class Idle:
 
 def run_ours(idle: Idle, runtime: DockerRuntime, on_event: OnEvent = lambda _: None) -> float:
     """Seconds of one attempt through the runner, its record written. Raises if it went wrong."""
-    place = Place(
-        run_id="benchmark", machine="m", repeat=1, attempt=1, folder=idle.attempt_folder()
-    )
+    return attempt(idle, runtime, idle.attempt_folder(), on_event)[0]
+
+
+def attempt(
+    idle: Idle, runtime: DockerRuntime, folder: Path, on_event: OnEvent
+) -> tuple[float, Record]:
+    """The same in a folder that is chosen, with its record."""
+    place = Place(run_id="benchmark", machine="m", repeat=1, attempt=1, folder=folder)
     planned = idle.planned()
     started = time.perf_counter()
     record = run_attempt(planned, PROGRAM, runtime, place, on_event, lambda: False)
     seconds = time.perf_counter() - started
-    if record.status is not Status.OK:
+    if not record.status.completed:
         raise SystemExit(f"the case ended as {record.status.value}: {record.reason}")
-    return seconds
+    return seconds, record
 
 
 def run_bare(idle: Idle, runtime: DockerRuntime) -> float:

@@ -61,10 +61,10 @@ def child(idle: Idle) -> None:
     for name in LOADED_BY_A_RUN:
         importlib.import_module(name)
     console = importlib.import_module("harness.console")
-    model = importlib.import_module("harness.model")
+    events = importlib.import_module("harness.events")
     runtime = rehearsed(idle)
     with console.Live() as shown:
-        shown.on_event(model.CaseStarted(idle.planned().id, 1, 1))
+        shown.on_event(events.CaseStarted(idle.planned().id, 1, 1))
         before = _cpu_s()
         wall_s = run_ours(idle, runtime, shown.on_event)
         cpu_s = _cpu_s() - before

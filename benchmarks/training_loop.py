@@ -19,7 +19,7 @@ from typing import Any
 
 from benchmarks import pairs
 from benchmarks.workload import load, prepared, synthetic_case
-from harness.runtimes.local import require
+from harness.runtimes.interpreter import ask
 
 WHOLE, LOOP = 1.0, 1.02
 
@@ -120,7 +120,7 @@ def main() -> int:
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--jit", action="store_true")
     chosen = parser.parse_args()
-    require("tensorflow")
+    ask().require("tensorflow")
     where = pairs.machine()
     spec = synthetic_case(
         chosen.model, chosen.train, chosen.validation, chosen.batch_size, jit=chosen.jit

@@ -73,22 +73,26 @@ def synthetic_case(
         "batch_size": batch_size,
         "precision": "float32",
         "jit": False,
+        "deterministic": False,
         "seed": 1,
         "measure": "full",
         "budget_s": None,
         "protocol": protocol,
         "device": "cpu",
+        "device_memory_bytes": None,
     }
     return {**spec, **changes}
 
 
-def in_a_child(script: str, arguments: Sequence[str]) -> dict[str, Any]:
-    """What `script` prints last, as JSON, from a fresh process of this interpreter.
+def in_a_child(
+    script: str, arguments: Sequence[str], python: str = sys.executable
+) -> dict[str, Any]:
+    """What `script` prints last, as JSON, from a fresh process of this or another interpreter.
 
     Raises SystemExit with the end of its standard error where it fails.
     """
     done = subprocess.run(
-        [sys.executable, script, *arguments],
+        [python, script, *arguments],
         capture_output=True,
         text=True,
         check=False,

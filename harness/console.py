@@ -52,11 +52,25 @@ def outcome(record: model.Record) -> str:
     return ", ".join(parts) + (f": {record.reason}" if record.reason else "")
 
 
+_DID = {
+    model.MemoryKind.NOTICE: "speaks of",
+    model.MemoryKind.RECOVERABLE: "went on without",
+    model.MemoryKind.UNCERTAIN: "may have failed to get",
+    model.MemoryKind.HARD: "could not get",
+    model.MemoryKind.HOST: "could not get",
+}
+
+
 def memory_words(event: model.MemoryEvent) -> str:
     """A memory message in a few words."""
     size = human_bytes(event.requested_bytes) if event.requested_bytes else "memory"
-    kind = "went on without" if event.kind is model.MemoryKind.RECOVERABLE else "could not get"
-    return f"{event.allocator or 'the host'} {kind} {size}"
+    who = event.allocator or ("the host" if event.kind is model.MemoryKind.HOST else "the device")
+    return f"{who} {_DID[event.kind]} {size}"
+
+
+def resource_words(event: model.ResourceEvent) -> str:
+    """What a log says of a resource other than memory."""
+    return f"{event.resource}: {event.line}"
 
 
 def retry_words(event: events.Retrying) -> str:
@@ -98,6 +112,8 @@ class Lines:
                 self._progress(event)
             case events.MemoryEventSeen():
                 self._of_case(event.case_id, f"memory: {memory_words(event.memory)}")
+            case events.ResourceEventSeen():
+                self._of_case(event.case_id, resource_words(event.resource))
             case events.CaseFinished():
                 self._of_case(event.record.case_id, outcome(event.record))
                 self._started.pop(event.record.case_id, None)
@@ -178,6 +194,8 @@ class Live:
                 )
             case events.MemoryEventSeen():
                 self.note(f"memory: {memory_words(event.memory)}")
+            case events.ResourceEventSeen():
+                self.note(resource_words(event.resource))
             case events.CaseFinished():
                 self._finish(event.record)
             case events.Retrying():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from harness.model import MemoryEvent, Record
+from harness.model import MemoryEvent, Record, ResourceEvent
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,14 @@ class MemoryEventSeen:
 
 
 @dataclass(frozen=True)
+class ResourceEventSeen:
+    """The log says that another resource ran short or failed."""
+
+    case_id: str
+    resource: ResourceEvent
+
+
+@dataclass(frozen=True)
 class CaseFinished:
     record: Record
 
@@ -68,7 +76,16 @@ class Note:
     text: str
 
 
-Event = Note | Retrying | CaseStarted | PhaseStarted | Progress | MemoryEventSeen | CaseFinished
+Event = (
+    Note
+    | Retrying
+    | CaseStarted
+    | PhaseStarted
+    | Progress
+    | MemoryEventSeen
+    | ResourceEventSeen
+    | CaseFinished
+)
 OnEvent = Callable[[Event], None]
 Stopped = Callable[[], bool]
 """Whether the user has asked for the run to end."""

@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
-from harness.model import Device, Exit, MemoryEvent, MemoryKind, Status
+from harness.model import Device, Exit, MemoryEvent, MemoryKind, ResourceEvent, Status
 from harness.units import human_bytes
+
+REMEDIES = {
+    "shared-memory": "give the container a larger /dev/shm, or load data with fewer processes",
+    "disk": "free some space where results and temporary files are written",
+    "open-files": "raise the limit on open files (ulimit -n)",
+    "processes": "raise the limit on processes and threads (the container's, or ulimit -u)",
+    "driver": "update the GPU's driver, or choose an image of an older CUDA",
+    "gpu-kernels": "choose an image whose framework was built for this GPU",
+    "gpu-lost": "read the kernel's log (dmesg) and restart the machine; "
+    "a GPU that fails again is faulty",
+    "engine-gpu": "install NVIDIA's container toolkit and restart the engine",
+    "gpu-not-seen": "see whether nvidia-smi works here, and choose an image made for this GPU",
+}
+"""Each resource other than memory, and what to do where it ran short or failed."""
+
+NOT_THE_CASES_FAULT = ("disk", "engine-gpu")
+"""Resources whose failure is the machine's: `infra`, and no result of the case."""
+
+FROM_OUTSIDE = (signal.SIGHUP, signal.SIGINT, signal.SIGKILL, signal.SIGTERM)
+CRASHES = (signal.SIGILL, signal.SIGFPE, signal.SIGSEGV)
 
 
 @dataclass(frozen=True)
@@ -15,7 +36,9 @@ class Seen:
     """All that the verdict rests on.
 
     `timing` holds the files of the phases that finished, `pressure_events` how often an allocator
-    ran short, `memory_events` the messages of that (only so many are kept).
+    ran short, `memory_events` the messages of that in their order (only so many are kept).
+    `resource` is what the log says of another resource after them, `hint` what means something
+    only where a GPU was asked for, `other_error` an error of another kind, printed after all that.
     """
 
     asked: Device
@@ -23,6 +46,9 @@ class Seen:
     timing: Mapping[str, Mapping[str, Any]]
     memory_events: tuple[MemoryEvent, ...] = ()
     pressure_events: int = 0
+    resource: ResourceEvent | None = None
+    hint: ResourceEvent | None = None
+    other_error: str | None = None
     last_line: str = ""
     memory_limit: int | None = None
     killed_as: Status | None = None
@@ -33,8 +59,40 @@ class Seen:
     def finished(self) -> bool:
         return self.exit.code == 0 and not self.missing
 
-    def of_kind(self, kind: MemoryKind) -> list[MemoryEvent]:
-        return [event for event in self.memory_events if event.kind is kind]
+    @property
+    def failed(self) -> bool:
+        """Whether it ended by itself, and not well."""
+        return self.exit.code != 0
+
+    @property
+    def signal(self) -> int | None:
+        """The signal that ended it."""
+        code = self.exit.code
+        return code - 128 if code is not None and 128 < code < 160 else None
+
+    @property
+    def refused(self) -> MemoryEvent | None:
+        """The refused allocation that the case may have ended by: the last, and no echo of one."""
+        for kinds in ((MemoryKind.HARD, MemoryKind.HOST), (MemoryKind.UNCERTAIN,)):
+            events = [event for event in self.memory_events if event.kind in kinds]
+            told = [event for event in events if not event.echo] or events
+            if told:
+                return told[-1]
+        return None
+
+    @property
+    def short_on_host(self) -> bool:
+        """Whether the host's memory was short. A CPU has no other, but for a pool that is named."""
+        event = self.refused
+        if event is None:
+            return False
+        unnamed_on_cpu = event.allocator is None and self.asked.kind == "cpu"
+        return event.kind is MemoryKind.HOST or unnamed_on_cpu
+
+    @property
+    def lacked(self) -> ResourceEvent | None:
+        """The resource other than memory that it lacked, as far as the log tells."""
+        return self.resource or (self.hint if self.asked.kind == "gpu" else None)
 
     @property
     def wrong_device(self) -> str | None:
@@ -48,7 +106,12 @@ class Seen:
         return None
 
 
-Verdict = tuple[Status, str]
+class Verdict(NamedTuple):
+    """`resource` names what ran short or failed other than memory."""
+
+    status: Status
+    reason: str
+    resource: str | None = None
 
 
 @dataclass(frozen=True)
@@ -58,18 +121,41 @@ class Row:
     applies: Callable[[Seen], bool]
     status: Status
     reason: Callable[[Seen], str]
+    resource: Callable[[Seen], str | None] = lambda _: None
+
+
+def judge(seen: Seen) -> Verdict:
+    """The first row of the table that applies; where a resource is to blame, with a remedy."""
+    row = next(row for row in TABLE if row.applies(seen))
+    reason, resource = row.reason(seen), row.resource(seen)
+    if resource is not None:
+        reason += f"; {REMEDIES[resource]}"
+    return Verdict(row.status, reason, resource)
+
+
+# ------------------------------------------------------------------ in words
 
 
 def _limit(seen: Seen) -> str:
     return f" of {human_bytes(seen.memory_limit)}" if seen.memory_limit else ""
 
 
+def _times(seen: Seen) -> str:
+    return "once" if seen.pressure_events == 1 else f"{seen.pressure_events} times"
+
+
 def _ending(seen: Seen) -> str:
-    code = seen.exit.code
-    signal = f" (signal {code - 128})" if code is not None and 128 < code < 160 else ""
-    quoted = f": {seen.last_line}" if seen.last_line else ""
+    by = f" (signal {seen.signal})" if seen.signal is not None else ""
+    quoted = seen.other_error or seen.last_line
     after = f"; {' and '.join(seen.timing)} had finished" if seen.timing else ""
-    return f"ended with exit code {code}{signal}{after}{quoted}"
+    short = f"; an allocator had run short {_times(seen)}" if seen.pressure_events else ""
+    return f"ended with exit code {seen.exit.code}{by}{after}{short}" + (
+        f": {quoted}" if quoted else ""
+    )
+
+
+def _killed(seen: Seen) -> str:
+    return f"{_ending(seen)}; someone unknown ended it"
 
 
 def _quote(event: MemoryEvent) -> str:
@@ -77,14 +163,27 @@ def _quote(event: MemoryEvent) -> str:
     return f"{event.line}{size}"
 
 
-def _largest(events: list[MemoryEvent]) -> MemoryEvent:
-    return max(events, key=lambda event: event.requested_bytes or 0)
+def _refused(seen: Seen) -> str:
+    assert seen.refused is not None
+    return _quote(seen.refused)
 
 
 def _pressure(seen: Seen) -> str:
-    times = "once" if seen.pressure_events == 1 else f"{seen.pressure_events} times"
-    return f"an allocator ran short {times}, at most: {_quote(_largest(list(seen.memory_events)))}"
+    short = [event for event in seen.memory_events if event.ran_short]
+    largest = max(short, key=lambda event: event.requested_bytes or 0)
+    return f"an allocator ran short {_times(seen)}, at most: {_quote(largest)}"
 
+
+def _lacked(seen: Seen) -> str:
+    assert seen.lacked is not None
+    return seen.lacked.line
+
+
+def _kind_lacked(seen: Seen) -> str | None:
+    return seen.lacked.resource if seen.lacked else None
+
+
+# ------------------------------------------------------------------ the table
 
 TABLE = (
     Row(
@@ -92,7 +191,12 @@ TABLE = (
         Status.INTERRUPTED,
         lambda s: s.exit.killed_because or "stopped by the user",
     ),
-    Row(lambda s: s.trouble is not None, Status.INFRA, lambda s: s.trouble or ""),
+    Row(
+        lambda s: s.trouble is not None,
+        Status.INFRA,
+        lambda s: s.trouble or "",
+        lambda s: s.resource.resource if s.resource else None,
+    ),
     Row(
         lambda s: s.exit.oom_killed and not s.finished,
         Status.OOM_HOST,
@@ -108,17 +212,39 @@ TABLE = (
         Status.STALLED,
         lambda s: s.exit.killed_because or "no sign of life",
     ),
+    # A file in shared memory that has no room ends its writer so.
+    Row(lambda s: s.signal == signal.SIGBUS, Status.FAILED, _ending, lambda _: "shared-memory"),
     Row(
-        lambda s: not s.finished and bool(s.of_kind(MemoryKind.HARD)),
-        Status.OOM,
-        lambda s: _quote(_largest(s.of_kind(MemoryKind.HARD))),
+        lambda s: s.signal in FROM_OUTSIDE and not (s.refused and s.short_on_host),
+        Status.FAILED,
+        _killed,
+    ),
+    # What the log ends with decides: memory that ran short before and was done without does not.
+    Row(lambda s: s.failed and s.other_error is not None, Status.FAILED, _ending),
+    Row(
+        lambda s: s.failed and s.resource is not None and _kind_lacked(s) in NOT_THE_CASES_FAULT,
+        Status.INFRA,
+        _lacked,
+        _kind_lacked,
+    ),
+    Row(lambda s: s.failed and s.resource is not None, Status.FAILED, _lacked, _kind_lacked),
+    # After a refusal a crash is its end: the first process of a container cannot be aborted
+    # otherwise. A suspicion alone does not explain one.
+    Row(
+        lambda s: (
+            s.signal in CRASHES and (s.refused is None or s.refused.kind is MemoryKind.UNCERTAIN)
+        ),
+        Status.FAILED,
+        _ending,
     ),
     Row(
-        lambda s: not s.finished and bool(s.of_kind(MemoryKind.HOST)),
+        lambda s: s.failed and s.refused is not None and s.short_on_host,
         Status.OOM_HOST,
-        lambda s: _quote(_largest(s.of_kind(MemoryKind.HOST))),
+        _refused,
     ),
-    Row(lambda s: s.exit.code != 0, Status.FAILED, _ending),
+    Row(lambda s: s.failed and s.refused is not None, Status.OOM, _refused),
+    Row(lambda s: s.failed and s.lacked is not None, Status.FAILED, _lacked, _kind_lacked),
+    Row(lambda s: s.failed, Status.FAILED, _ending),
     Row(
         lambda s: bool(s.missing),
         Status.FAILED,
@@ -128,13 +254,8 @@ TABLE = (
         lambda s: s.wrong_device is not None,
         Status.FAILED,
         lambda s: f"asked for the GPU {s.asked.name or s.asked.uuid}, but {s.wrong_device}",
+        lambda _: "gpu-not-seen",
     ),
     Row(lambda s: s.pressure_events > 0, Status.PRESSURE, _pressure),
     Row(lambda _: True, Status.OK, lambda _: ""),
 )
-
-
-def judge(seen: Seen) -> Verdict:
-    """The first row of the table that applies."""
-    row = next(row for row in TABLE if row.applies(seen))
-    return row.status, row.reason(seen)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 _SIZES = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3, "t": 1024**4}
 _TIMES = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -60,3 +61,10 @@ def human_seconds(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def named(names: Iterable[str], most: int) -> str:
+    """``a, b and 3 more``: each once, at most so many of them by name."""
+    different = list(dict.fromkeys(names))
+    more = len(different) - most
+    return ", ".join(different[:most]) + (f" and {more} more" if more > 0 else "")

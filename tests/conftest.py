@@ -29,10 +29,21 @@ def real_data() -> Path | None:
     return folder if (folder / "mnist" / "t10k-images-idx3-ubyte.gz").is_file() else None
 
 
+@pytest.fixture(autouse=True, scope="session")
+def salt_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The secret behind salted names is the tests' own: the caller's home stays as it is."""
+    os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
+
+
 def lacking(reason: str) -> None:
     """Skip the test, or fail it where everything is required."""
     if REQUIRED == "all":
         pytest.fail(f"required here, and lacking: {reason}")
+    pytest.skip(reason)
+
+
+def cannot_have(reason: str) -> None:
+    """Skip the test wherever it runs: by its nature, not by what this machine lacks."""
     pytest.skip(reason)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 SOFTWARE = (
+    "python",
     "framework",
     "framework_build",
     "keras",
@@ -16,6 +17,8 @@ SOFTWARE = (
     "cudnn",
     "jit",
     "tf32",
+    "deterministic",
+    "xla_flags",
 )
 """What the workload reports that can change its figures or its mathematics."""
 

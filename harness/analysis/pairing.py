@@ -24,6 +24,7 @@ _TELLING = (
     "batch_size",
     "precision",
     "jit",
+    "deterministic",
     "weights",
     "measure",
     "image",

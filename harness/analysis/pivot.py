@@ -17,6 +17,7 @@ FIELDS = (
     "batch_size",
     "precision",
     "jit",
+    "deterministic",
     "weights",
     "protocol",
     "measure",
@@ -26,7 +27,15 @@ FIELDS = (
 """What can tell cases apart, in the order in which a row names it."""
 
 TIMES = ("total_execution_s", "total_inference_s", "images_per_s")
-VALUES = (*TIMES, "peak_device_bytes", "peak_host_bytes", "status")
+MEMORY = (
+    "peak_device_bytes",
+    "peak_device_used_bytes",
+    "peak_device_processes_bytes",
+    "peak_host_bytes",
+    "peak_cgroup_bytes",
+    "peak_processes_bytes",
+)
+VALUES = (*TIMES, *MEMORY, "status", "resource")
 
 
 @dataclass(frozen=True)
@@ -34,7 +43,7 @@ class Cell:
     """What is known of one case over its repeats. `value` is the median of those that completed.
 
     `completed` counts these, `failed` are the others' statuses; `pressure` of how many memory ran
-    short. A case that was never measured has neither.
+    short; `resources` are what the others lacked. A case that was never measured has none of them.
     """
 
     value: float | None
@@ -43,6 +52,7 @@ class Cell:
     synthetic: bool
     predicted: bool = False
     pressure: int = 0
+    resources: tuple[str, ...] = ()
 
     @property
     def measured(self) -> bool:
@@ -159,4 +169,5 @@ def _cell(records: Iterable[Record], value: str) -> Cell:
         synthetic=any(record.dataset.synthetic for record in known),
         predicted=any(value in record.timing.predicted for record in done),
         pressure=sum(record.status is Status.PRESSURE for record in done),
+        resources=tuple(dict.fromkeys(r.resource for r in known if r.resource is not None)),
     )

@@ -14,7 +14,17 @@ BASE, NEW = "BASE", "NEW"
 UNNAMED = "the workload or the protocol"
 """What a case key holds and neither an older run's case nor its dataset tells."""
 
-_CASE = ("model", "framework", "protocol", "batch_size", "precision", "jit", "weights", "overrides")
+_CASE = (
+    "model",
+    "framework",
+    "protocol",
+    "batch_size",
+    "precision",
+    "jit",
+    "deterministic",
+    "weights",
+    "overrides",
+)
 _HASH = 64
 _SHORT = 12
 
@@ -84,8 +94,6 @@ def software(base: Iterable[Record], new: Iterable[Record]) -> tuple[Difference,
         values = [sorted({_text(r.versions.get(name)) for r in side}) for side in told]
         if values[0] != values[1] or len(values[0]) > 1:
             differing.append(Difference(name, *(" and ".join(side) for side in values)))
-    if not differing and len({r.software_key for side in told for r in side}) > 1:
-        differing.append(Difference("software"))  # keyed over other names than today's
     return tuple(differing)
 
 

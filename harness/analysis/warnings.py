@@ -6,15 +6,18 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from harness.analysis.input_cost import waits_for_data
 from harness.analysis.pivot import TIMES, Group, figure
 from harness.analysis.statistics import Summary, summarise
-from harness.model import Record, Status
+from harness.model import Disturbed, Record, Status
 
 NOISY = 0.05
 """Standard deviation over mean from which repeats are called noisy."""
 ENOUGH_REPEATS = 3
 """Repeats that a comparison needs."""
 
+MUCH_OF_IT = 0.1
+"""Share of the time under load from which a card held back is worth a word."""
 
 Placed = tuple[str, Record]
 """A record behind its case's id, which follows the machine's name where there are several."""
@@ -34,6 +37,12 @@ class Kind(str, Enum):
     WEAK = "weak interval"
     UNSTEADY = "never steady"
     NEIGHBOURS = "measured beside others"
+    DISTURBED = "disturbed"
+    INPUT_BOUND = "input bound"
+    HELD_BACK = "held back"
+    CARD_LOST = "GPU lost"
+    NO_IMAGE = "not a pinned image"
+    NO_DIGEST = "image without a digest"
 
 
 @dataclass(frozen=True)
@@ -156,6 +165,11 @@ def _mixed(records: Sequence[Placed]) -> list[str]:
     return predicted if len(predicted) < len(done) else []
 
 
+def _held_back(record: Record) -> bool:
+    shares = record.limited_by or {}
+    return any(shares.get(what, 0) > MUCH_OF_IT for what in ("thermal", "slowdown", "power-brake"))
+
+
 _OF_RECORDS: tuple[tuple[Kind, Callable[[Record], bool], str, str], ...] = (
     (
         Kind.SYNTHETIC,
@@ -178,14 +192,50 @@ _OF_RECORDS: tuple[tuple[Kind, Callable[[Record], bool], str, str], ...] = (
     (
         Kind.UNSTEADY,
         lambda r: r.timing.steady is False,
-        "clock or temperature of the GPU never became steady: no interval is given",
-        "see to its cooling and its power limit, and measure again",
+        "the speed, or the GPU's clock or temperature, never became steady",
+        "see to neighbours, cooling and the power limit, and measure again",
     ),
     (
         Kind.NEIGHBOURS,
         lambda r: bool(r.beside) and r.status is not Status.INFRA,
         "other cases were measured on other GPUs at the same time",
         "measure without --parallel where the figures have to be exact",
+    ),
+    (
+        Kind.DISTURBED,
+        lambda r: r.status.completed and r.disturbed is Disturbed.YES,
+        "something else used what it ran on: the figures are too slow",
+        "see disturbed_by in the record, end it, and measure again",
+    ),
+    (
+        Kind.INPUT_BOUND,
+        lambda r: r.status.completed and waits_for_data(r.timing) is True,
+        "training waited for its data, not for the device",
+        "see to the processors and what else they do: the device itself is faster than this",
+    ),
+    (
+        Kind.HELD_BACK,
+        lambda r: r.status.completed and _held_back(r),
+        f"heat or the board held the card's clocks down for over {MUCH_OF_IT:.0%} of the time",
+        "see to its cooling; the figures are those of this card as it stands",
+    ),
+    (
+        Kind.CARD_LOST,
+        lambda r: bool(r.telemetry and r.telemetry.card_lost),
+        "the card stopped answering NVML while the case ran",
+        "look at it with nvidia-smi and in the kernel's log (dmesg)",
+    ),
+    (
+        Kind.NO_IMAGE,
+        lambda r: r.runtime == "local" and r.status.completed,
+        "measured in a Python environment, not in a pinned image: another machine's may differ",
+        "--runtime docker (or podman, apptainer); harness compare tells versions that differ",
+    ),
+    (
+        Kind.NO_DIGEST,
+        lambda r: r.image.pinned is False or bool(r.image.reference and r.image.digest is None),
+        "no digest pins the image or the base it was built on: elsewhere it may be another one",
+        "harness images verify says why; harness images pin puts a digest into the catalog",
     ),
 )
 

@@ -1,9 +1,10 @@
 """A run: prepared whole, then measured case by case, every finished attempt journalled."""
 
 from harness.campaign.prepare import Prepared, Request, prepare
-from harness.campaign.preview import PlannedCell, Preview, Supply, preview
+from harness.campaign.preview import PlannedCell, Preview, preview
 from harness.campaign.run import Outcome, resume, run
 from harness.campaign.schedule import Schedule, UntilStable
+from harness.campaign.supplies import Supply
 
 __all__ = [
     "Outcome",

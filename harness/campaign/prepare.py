@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from harness.analysis.cost import Price
+from harness.campaign.machine import engine_of, this_machine
 from harness.catalog import datasets, default_image
 from harness.errors import MachineError
 from harness.fetch import EveryTenSeconds, NoMirrorError, fetch_missing, writable_folder
-from harness.host import fingerprint
+from harness.host.allowed import allowed
+from harness.host.discreet import discreet_cases, discreet_text
+from harness.host.fingerprint import Fingerprint
 from harness.host.gpus import Gpus, choose, find_gpus
 from harness.matrix import Matrix, Selection, expand, select
 from harness.model import Case, Device, PlannedCase
@@ -22,7 +29,7 @@ from harness.plan import (
     plan,
     share_out,
 )
-from harness.plan.runtime import Need
+from harness.plan.runtime import Need, require_local
 from harness.preflight import check_results_folder, space_needed, worries
 
 
@@ -32,6 +39,7 @@ class Request:
 
     gpus: tuple[str, ...] = ("auto",)
     runtime: str = "auto"
+    python: str | None = None
     data_dir: Path | None = None
     results: Path = Path("results")
     machine: str | None = None
@@ -39,21 +47,27 @@ class Request:
     offline: bool = False
     selection: Selection = field(default_factory=Selection)
     parallel: bool = False
+    price: Price | None = None
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A run that can start. `text` is the matrix as it was written."""
+    """A run that can start. `text` is the matrix as it was written.
+
+    `since` is when getting ready began, on the monotonic clock.
+    """
 
     matrix: Matrix
     text: str
     cases: tuple[Case, ...]
     planned: tuple[PlannedCase, ...]
     chosen: Chosen
-    fingerprint: fingerprint.Fingerprint
+    fingerprint: Fingerprint
     machine: str
     machine_hash: str
     results: Path
+    price: Price | None = None
+    since: float | None = None
 
 
 def prepare(matrix: Matrix, text: str, request: Request, note: Callable[[str], None]) -> Prepared:
@@ -61,17 +75,25 @@ def prepare(matrix: Matrix, text: str, request: Request, note: Callable[[str], N
 
     `note` is told what takes long, such as an image that is built, and what was decided.
     """
-    cases = request.selection.of(expand(matrix, request.gpus))
+    since = time.monotonic()
+    asked = request.selection.of(expand(matrix, request.gpus))
     gpus = find_gpus()
-    devices = {wish: choose(wish, gpus) for wish in dict.fromkeys(case.gpu for case in cases)}
-    if request.gpus != ("auto",) and not set(devices) <= set(request.gpus):
+    usable = allowed(gpus, os.environ)
+    cases = discreet_cases(asked, gpus)
+    devices = {wish: choose(wish, usable) for wish in dict.fromkeys(case.gpu for case in cases)}
+    if request.gpus != ("auto",) and not {case.gpu for case in asked} <= set(request.gpus):
         note("the matrix names its GPUs itself: --gpu is not used for those cases")
     for wish, device in devices.items():
-        note(f"measuring {device.name or 'the processor'}" + _why(wish, device, gpus))
+        note(f"measuring {device.name or 'the processor'}" + _why(wish, device, usable))
     cases, left_out = select(cases, matrix, devices)
     if left_out:
         names = ", ".join(case.id for case in left_out)
         note(f"left out, for a GPU only (gpu_only in the matrix): {names}")
+    image_of = {case.id: image_for(case, devices[case.gpu]) for case in cases}
+    needs = needs_of(cases, devices, image_of)
+    python = request.python or sys.executable
+    if request.runtime == "local":
+        require_local(needs, python)  # before anything is fetched
     folders = DataFolders.of(request.data_dir)
     check_results_folder(request.results, space_needed(cases))
     wanted = list(dict.fromkeys(case.dataset for case in cases))
@@ -81,30 +103,29 @@ def prepare(matrix: Matrix, text: str, request: Request, note: Callable[[str], N
     for name, found in data.items():
         if found.stands_in:
             note(f"{name} is not on this machine: synthetic images stand in for it")
-    image_of = {case.id: image_for(case, devices[case.gpu]) for case in cases}
     on_processor = [case.model for case in cases if devices[case.gpu].kind == "cpu"]
     for_gpus = [image_of[case.id] for case in cases if devices[case.gpu].kind == "gpu"]
     for worry in worries(on_processor, for_gpus, gpus.driver):
         note(f"{worry.name}: {worry.what}; {worry.mend}")
-    chosen = choose_runtime(
-        request.runtime, needs_of(cases, devices, image_of), note, request.results.resolve()
-    )
+    chosen = choose_runtime(request.runtime, needs, note, request.results.resolve(), python)
     note(f"runtime {chosen.runtime.name}: {chosen.reason}")
     budget_s = matrix.budget if request.budget_s is None else request.budget_s
     planned = plan(cases, Resolved(devices, data, image_of, chosen.images, budget_s))
     if request.parallel:
-        planned = share_out(planned, gpus)
-    machine = fingerprint.take(gpus, request.results)
+        planned = share_out(planned, usable)
+    machine = this_machine(gpus, request.results, engine_of(chosen.runtime), request.machine)
     return Prepared(
         matrix=matrix,
-        text=text,
+        text=discreet_text(text, gpus),
         cases=tuple(cases),
         planned=tuple(planned),
         chosen=chosen,
-        fingerprint=machine,
-        machine=request.machine or fingerprint.label(machine, gpus),
-        machine_hash=fingerprint.machine_hash(machine, gpus),
+        fingerprint=machine.fingerprint,
+        machine=machine.label,
+        machine_hash=machine.known_by,
         results=request.results,
+        price=request.price,
+        since=since,
     )
 
 
@@ -139,7 +160,13 @@ def _why(wish: str, device: Device, gpus: Gpus) -> str:
 
 def image_for(case: Case, device: Device) -> str:
     """The catalog's name of the image that a case runs in on `device`."""
-    return case.image or default_image(case.framework, "gpu" if device.kind == "gpu" else "cpu")
+    return case.image or default_image(case.framework, _image_kind(device))
+
+
+def _image_kind(device: Device) -> str:
+    if device.kind != "gpu":
+        return "cpu"
+    return "rocm" if device.vendor == "amd" else "gpu"
 
 
 def needs_of(

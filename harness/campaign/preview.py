@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from harness.campaign.prepare import Request, image_for, needs_of
-from harness.catalog import datasets, images
+from harness.campaign.supplies import Supply, find_data, find_images
 from harness.errors import HarnessError, MachineError
 from harness.host import fingerprint
+from harness.host.allowed import allowed
+from harness.host.discreet import discreet_cases
 from harness.host.gpus import Gpus, choose, find_gpus
-from harness.images import ImageHere, find
 from harness.matrix import Matrix, expand, select
 from harness.model import Case, Device
-from harness.plan import DataFolders, FoundData, Resolved, locate, plan
-from harness.plan.runtime import Need, require_local
+from harness.plan import Resolved, plan
 from harness.preflight import free_bytes, space_needed, why_not_writable
 from harness.results.history import Expected, expected
-from harness.runtimes.engine import connect
 
 
 @dataclass(frozen=True)
@@ -34,19 +34,6 @@ class PlannedCell:
     same_as: str | None = None
     expected_s: float | None = None
     refused: str | None = None
-
-
-@dataclass(frozen=True)
-class Supply:
-    """An image or a dataset: where it is, or what would have to be done to get it.
-
-    `download` is in bytes, None where its size is not known.
-    """
-
-    name: str
-    state: str
-    digest: str | None = None
-    download: int | None = 0
 
 
 @dataclass(frozen=True)
@@ -81,14 +68,14 @@ class Preview:
 
 def preview(matrix: Matrix, request: Request) -> Preview:
     """What `prepare` and `run` would do. Raises InputError; fetches, builds and writes nothing."""
-    cases = request.selection.of(expand(matrix, request.gpus))
     gpus = find_gpus()
-    devices, missing = _devices(cases, gpus)
+    cases = discreet_cases(request.selection.of(expand(matrix, request.gpus)), gpus)
+    devices, missing = _devices(cases, allowed(gpus, os.environ))
     there = [case for case in cases if case.gpu in devices]
     kept, left_out = select(there, matrix, devices) if there else ([], [])
-    data, supplies = _data(kept, matrix, request)
+    data, supplies = find_data(kept, matrix, request)
     image_of = {case.id: image_for(case, devices[case.gpu]) for case in kept}
-    here, image_supplies, problem = _images(needs_of(kept, devices, image_of))
+    here, image_supplies, problem = find_images(needs_of(kept, devices, image_of), request)
     before = _history(request.results, gpus)
     resolved = Resolved(devices, data, image_of, here)
     cells = [*_cells(kept, resolved, before), *missing]
@@ -124,66 +111,6 @@ def _devices(cases: Sequence[Case], gpus: Gpus) -> tuple[dict[str, Device], list
             refused[wish] = error.message
     missing = [PlannedCell(c, refused=refused[c.gpu]) for c in cases if c.gpu in refused]
     return devices, missing
-
-
-def _data(
-    cases: Sequence[Case], matrix: Matrix, request: Request
-) -> tuple[dict[str, FoundData], tuple[Supply, ...]]:
-    """The data that a run would use; what it cannot have is left out."""
-    folders = DataFolders.of(request.data_dir)
-    found: dict[str, FoundData] = {}
-    supplies = []
-    for name in dict.fromkeys(case.dataset for case in cases):
-        entry = datasets()[name]
-        size = sum(file.bytes for file in entry.files.values())
-        if entry.files and folders.find(entry) is None and not request.offline:
-            found[name] = FoundData(entry, name, None)
-            instead = ", or synthetic images instead" if matrix.dataset_fallback else ""
-            supplies.append(Supply(name, f"to be fetched{instead}", download=size))
-            continue
-        try:
-            found[name] = locate(name, folders, matrix.dataset_fallback)
-        except MachineError as error:
-            supplies.append(Supply(name, error.message))
-            continue
-        generated = "synthetic images stand in" if found[name].stands_in else "generated"
-        supplies.append(Supply(name, "here" if found[name].folder else generated))
-    return found, tuple(supplies)
-
-
-def _images(
-    needs: Sequence[Need],
-) -> tuple[dict[str, ImageHere], tuple[Supply, ...], str | None]:
-    """Images by catalog name, what each takes, and what keeps a run from both runtimes."""
-    catalog = images()
-    names = list(dict.fromkeys(need.image for need in needs))
-    try:
-        engine = connect()
-        here = {n: got for n in names if (got := find(engine, catalog[n])) is not None}
-    except HarnessError as error:
-        return _without_engine(needs, names, error)
-    supplies = []
-    for name in names:
-        entry = catalog[name]
-        if name in here:
-            supplies.append(Supply(name, "here", here[name].identity.digest))
-        else:
-            state = "to be built" if entry.build else "to be pulled"
-            supplies.append(Supply(name, state, entry.digest, entry.disk))
-    return here, tuple(supplies), None
-
-
-def _without_engine(
-    needs: Sequence[Need], names: Sequence[str], error: HarnessError
-) -> tuple[dict[str, ImageHere], tuple[Supply, ...], str | None]:
-    """As a run has it: without an engine the cases run in this environment, where they can."""
-    try:
-        require_local(needs)
-    except HarnessError as problem:
-        unknown = tuple(Supply(name, "not known", download=None) for name in names)
-        return {}, unknown, f"{error.message}; and without a container: {problem.message}"
-    state = f"not needed: {error.message}; the cases run in this environment"
-    return {}, tuple(Supply(name, state) for name in names), None
 
 
 def _history(results: Path, gpus: Gpus) -> Expected:

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 
 from harness.errors import InputError
-from harness.model import PlannedCase, Record, Status
+from harness.model import Disturbed, PlannedCase, Record, Status
 from harness.results.run import RunInfo
+from harness.units import named
 
 NOT_RESULTS = frozenset({Status.INTERRUPTED, Status.INFRA})
 """Statuses that say nothing of the case: a run that goes on measures it again."""
+
+_CHANGED = "since the case key has changed"
+_ENDED = "for how it ended"
+_SPOILT = "for something else disturbed it"
+
+_named = partial(named, most=4)
 
 Standing = Mapping[tuple[str, int], Record]
 
@@ -42,36 +51,45 @@ def keep(
     planned: Sequence[PlannedCase],
     runtime: str,
     rerun: Iterable[Status],
+    strict: bool = False,
 ) -> Kept:
     """The standing records that need not be measured again.
 
     A record counts where its case's key is unchanged and its status is a result of the case; a
     copy, where what it was copied from still stands. What counts and was measured by another
-    runtime or in another image than now is told. `rerun` are more statuses to measure again.
+    runtime or in another image than now is told. `rerun` are more statuses to measure again;
+    `strict`: so is what something else disturbed.
     """
     again = NOT_RESULTS | set(rerun)
     cases = {case.id: case for case in planned}
-    kept, changed, repeated, elsewhere = {}, [], [], []
+    kept, elsewhere = {}, []
+    repeated: dict[str, list[tuple[str, int]]] = {_CHANGED: [], _ENDED: [], _SPOILT: []}
     for (case_id, repeat), record in standing.items():
         if case_id not in cases:
             continue
         if record.case_key != cases[case_id].key:
-            changed.append((case_id, repeat))
+            repeated[_CHANGED].append((case_id, repeat))
         elif record.status in again or _stale(record, standing):
-            repeated.append((case_id, repeat))
+            repeated[_ENDED].append((case_id, repeat))
+        elif strict and disturbed(record):
+            repeated[_SPOILT].append((case_id, repeat))
         else:
             kept[case_id, repeat] = record
             if (record.runtime, record.image) != (runtime, cases[case_id].image):
                 elsewhere.append(case_id)
     notes = [f"{len(kept)} results count as done"] if standing else []
-    if changed:
-        notes.append("measured again, since the case key has changed: " + _names(changed))
-    if repeated:
-        ended = [f"{name} #{n} ({standing[name, n].status.value})" for name, n in repeated]
-        notes.append("measured again, for how it ended: " + _few(ended))
+    for why, pairs in repeated.items():
+        told = (f"{name} #{n} ({standing[name, n].status.value})" for name, n in pairs)
+        names = told if why == _ENDED else (name for name, _ in pairs)
+        notes += [f"measured again, {why}: {_named(names)}"] if pairs else []
     if elsewhere:
-        notes.append("done by another runtime or in another image than now: " + _few(elsewhere))
-    return Kept(kept, (*changed, *repeated), tuple(notes))
+        notes.append("done by another runtime or in another image than now: " + _named(elsewhere))
+    return Kept(kept, tuple(chain.from_iterable(repeated.values())), tuple(notes))
+
+
+def disturbed(record: Record) -> bool:
+    """Whether its figures are known to be spoilt by something else."""
+    return record.status.completed and record.disturbed is Disturbed.YES
 
 
 def _stale(record: Record, standing: Standing) -> bool:
@@ -85,10 +103,6 @@ def _stale(record: Record, standing: Standing) -> bool:
     )
 
 
-def _names(pairs: Iterable[tuple[str, int]]) -> str:
-    return _few(case_id for case_id, _ in pairs)
-
-
 def changes(before: RunInfo, planned: Sequence[PlannedCase]) -> list[str]:
     """Which ingredients of case keys are others than when the run was begun, told."""
     found: dict[str, list[str]] = {}
@@ -99,10 +113,13 @@ def changes(before: RunInfo, planned: Sequence[PlannedCase]) -> list[str]:
         names = [name for name, now in case.ingredients.items() if then.get(name) != now]
         if names:
             found.setdefault(", ".join(names), []).append(case.id)
-    return [f"changed since: {names} of {_few(cases)}" for names, cases in found.items()]
+    return [f"changed since: {names} of {_named(cases)}" for names, cases in found.items()]
 
 
-def _few(names: Iterable[str], most: int = 4) -> str:
-    different = list(dict.fromkeys(names))
-    more = len(different) - most
-    return ", ".join(different[:most]) + (f" and {more} more" if more > 0 else "")
+def interpreters(before: RunInfo, now: RunInfo) -> list[str]:
+    """That another Python than the last one goes on, told; what it measured keeps its own keys."""
+    then = [one.interpreter for one in before.invocations if one.interpreter is not None][-1:]
+    goes_on = now.invocations[-1].interpreter
+    if goes_on is None or not then or then == [goes_on]:
+        return []
+    return [f"another Python than before: {then[0]}; now {goes_on}"]

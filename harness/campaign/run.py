@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,15 @@ from pathlib import Path
 from harness import __version__
 from harness.campaign.loop import Campaign
 from harness.campaign.prepare import Prepared
-from harness.campaign.resume import NOTHING_DONE, Kept, changes, keep, refuse_another_machine
+from harness.campaign.resume import (
+    NOTHING_DONE,
+    Kept,
+    changes,
+    disturbed,
+    interpreters,
+    keep,
+    refuse_another_machine,
+)
 from harness.campaign.schedule import Schedule, new_seed
 from harness.events import Note, OnEvent, Stopped
 from harness.model import Record, Status, as_expected
@@ -20,16 +29,26 @@ from harness.results.run import Invocation, RunFolder, RunInfo, impersonal, now,
 
 @dataclass(frozen=True)
 class Outcome:
-    """A run that has ended: its folder, its standing records, and whether the user stopped it."""
+    """A run that has ended: its folder, its standing records, and whether the user stopped it.
+
+    `strict`: what something else disturbed does not count.
+    """
 
     folder: Path
     records: tuple[Record, ...]
     interrupted: bool
+    strict: bool = False
 
     @property
     def as_expected(self) -> bool:
-        """Whether every case completed, or ended as the matrix expects."""
-        return not self.interrupted and all(as_expected(r.case, r.status) for r in self.records)
+        """Whether every case completed, or ended as the matrix expects, and counts."""
+        ended = all(as_expected(record.case, record.status) for record in self.records)
+        return ended and not self.interrupted and not self.spoilt
+
+    @property
+    def spoilt(self) -> tuple[Record, ...]:
+        """What does not count, for something else disturbed it."""
+        return tuple(r for r in self.records if self.strict and disturbed(r))
 
 
 def run(
@@ -45,7 +64,7 @@ def run(
     """
     folder = RunFolder.create(prepared.results)
     with folder.locked():
-        info = _info(prepared, folder.run_id)
+        info = begun(prepared, folder.run_id)
         return _go(prepared, folder, info, NOTHING_DONE, (on_event, stopped), schedule)
 
 
@@ -67,25 +86,34 @@ def resume(
         before = found.run
         refuse_another_machine(before.info, prepared.machine_hash)
         runtime = prepared.chosen.runtime
-        kept = keep(before.standing(), prepared.planned, runtime.name, rerun)
+        kept = keep(before.standing(), prepared.planned, runtime.name, rerun, schedule.strict)
         swept = runtime.sweep({"harness.run": folder.run_id})
         left = [f"removed a container that was left: {what}" for what in swept]
-        for note in (*found.notes(), *left, *changes(before.info, prepared.planned), *kept.notes):
+        now_ = begun(prepared, folder.run_id)
+        changed = [*changes(before.info, prepared.planned), *interpreters(before.info, now_)]
+        for note in (*found.notes(), *left, *changed, *kept.notes):
             on_event(Note(note))
-        info = _continued(before.info, _info(prepared, folder.run_id))
+        info = continued(before.info, now_)
         return _go(prepared, folder, info, kept, (on_event, stopped), schedule)
 
 
-def _info(prepared: Prepared, run_id: str) -> RunInfo:
+def begun(prepared: Prepared, run_id: str) -> RunInfo:
     digest = sha256(prepared.text)
+    interpreter = prepared.chosen.interpreter
+    price = prepared.price
     invocation = Invocation(
         started_at=now(),
         runtime=prepared.chosen.runtime.name,
         runtime_reason=impersonal(prepared.chosen.reason),
+        interpreter=impersonal(interpreter) if interpreter is not None else None,
+        left_out=prepared.chosen.left_out,
         harness_version=__version__,
         python=platform.python_version(),
         matrix_sha256=digest,
         order_seed=_seed(prepared),
+        price_per_hour=price.per_hour if price is not None else None,
+        currency=price.currency if price is not None else None,
+        preparation_s=_since(prepared.since),
     )
     return RunInfo(
         run_id=run_id,
@@ -100,13 +128,17 @@ def _info(prepared: Prepared, run_id: str) -> RunInfo:
     )
 
 
+def _since(began: float | None) -> float | None:
+    return None if began is None else round(time.monotonic() - began, 3)
+
+
 def _seed(prepared: Prepared) -> int | None:
     if prepared.matrix.order != "shuffled":
         return None
     return new_seed() if prepared.matrix.seed is None else prepared.matrix.seed
 
 
-def _continued(before: RunInfo, now_: RunInfo) -> RunInfo:
+def continued(before: RunInfo, now_: RunInfo) -> RunInfo:
     """The run's facts with another invocation; cells that are not measured now stay known."""
     again = {case.id: case for case in now_.cases}
     cells = tuple(again.pop(case.id, case) for case in before.cases)
@@ -136,4 +168,5 @@ def _go(
         campaign.clear_up()
     ended = info.invocations[-1].model_copy(update={"finished_at": now()})
     folder.write_info(info.model_copy(update={"invocations": (*info.invocations[:-1], ended)}))
-    return Outcome(folder.path, tuple(campaign.records.values()), campaign.interrupted)
+    records = tuple(campaign.records.values())
+    return Outcome(folder.path, records, campaign.interrupted, schedule.strict)

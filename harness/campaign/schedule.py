@@ -26,13 +26,15 @@ class UntilStable:
 
 @dataclass(frozen=True)
 class Schedule:
-    """What the command line says of the order of things.
+    """What the command line says of the order of things, and of what counts.
 
     `parallel`: several devices measure at once. `until` asks for more repeats than the matrix's.
+    `strict`: what something else disturbed does not count.
     """
 
     parallel: bool = False
     until: UntilStable | None = None
+    strict: bool = False
 
 
 class Enough:

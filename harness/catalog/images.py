@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import Field, ValidationError
 
@@ -13,31 +14,23 @@ from harness.catalog.toml import first_problem, shipped, users
 from harness.errors import InputError
 from harness.model import Frozen
 
+FILE = "images.toml"
+SHIPPED = Path(__file__).with_name(FILE)
+LEAST_SPACE = 1 << 30
+"""Bytes assumed for an image whose size nobody measured: no framework is smaller."""
+
 SETTING = "HARNESS_IMAGES"
 """Names a TOML file whose `[images.NAME]` tables join (or replace) the shipped ones."""
 
 
-class BuildEntry(Frozen):
-    """Files of the `docker/` folder that an image is built from."""
-
-    dockerfile: str
-    requirements: str
+Entry = TypeVar("Entry", bound="Pinned")
 
 
-class ImageEntry(Frozen):
-    """`digest` pins what `reference` must be; `build` says how to make it here instead.
+class Pinned(Frozen):
+    """Something that a registry serves; `digest` pins what `reference` must be."""
 
-    `min_driver` is the oldest NVIDIA driver that the image runs on, such as ``570``; `disk` the
-    bytes it takes unpacked, where somebody measured them.
-    """
-
-    about: str = ""
     reference: str
-    framework: str
     digest: str | None = None
-    build: BuildEntry | None = None
-    min_driver: str | None = Field(default=None, pattern=r"^\d+(\.\d+)*$")
-    disk: int | None = None
 
     @property
     def pinned_reference(self) -> str:
@@ -45,6 +38,37 @@ class ImageEntry(Frozen):
         if self.digest is None:
             return self.reference
         return f"{repository(self.reference)}@{self.digest}"
+
+
+class BuildEntry(Frozen):
+    """Files of the `docker/` folder that an image is built from, and the name of its base.
+
+    The base is an entry of ``[bases]``, or an image that is pulled.
+    """
+
+    dockerfile: str
+    base: str
+    requirements: str | None = None
+    scripts: tuple[str, ...] = ()
+
+
+class ImageEntry(Pinned):
+    """An image that cases run in; `build` says how it is made here where no registry serves it.
+
+    `min_driver` is the oldest NVIDIA driver that the image runs on, such as ``570``; `disk` the
+    bytes it takes unpacked, where somebody measured them.
+    """
+
+    about: str = ""
+    framework: str
+    build: BuildEntry | None = None
+    min_driver: str | None = Field(default=None, pattern=r"^\d+(\.\d+)*$")
+    disk: int | None = None
+
+    @property
+    def room_needed(self) -> int:
+        """Bytes of disk: it is made, or its layers are downloaded, before it is unpacked."""
+        return 2 * (self.disk or LEAST_SPACE)
 
 
 def repository(reference: str) -> str:
@@ -57,22 +81,68 @@ def repository(reference: str) -> str:
 @cache
 def images() -> dict[str, ImageEntry]:
     """Shipped images and those of the file named by HARNESS_IMAGES. Raises InputError."""
-    found = _entries(shipped("images.toml")["images"], "the shipped catalog")
+    return _entries("images", ImageEntry)
+
+
+@cache
+def bases() -> dict[str, Pinned]:
+    """What built images start from, from the same files. Raises InputError."""
+    return _entries("bases", Pinned)
+
+
+def base_of(build: BuildEntry) -> Pinned:
+    """The base that an image is built on. Raises InputError where the catalog lacks it."""
+    served = {name: image for name, image in images().items() if image.build is None}
+    try:
+        return {**served, **bases()}[build.base]
+    except KeyError:
+        raise InputError(f"the image catalog has no base {build.base}") from None
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an entry is written: `[table.name]` of `file`."""
+
+    file: Path
+    table: str
+    name: str
+
+
+def place_of(name: str) -> Place:
+    """Where the base or image of that name is written: in the user's file, where it is there."""
+    table = "bases" if name in bases() else "images"
+    path = os.environ.get(SETTING)
+    if path and name in users(Path(path)).get(table, {}):
+        return Place(Path(path), table, name)
+    return Place(SHIPPED, table, name)
+
+
+def _entries(table: str, kind: type[Entry]) -> dict[str, Entry]:
+    found = _checked(shipped(FILE)[table], kind, "the shipped catalog")
     path = os.environ.get(SETTING)
     if path:
-        found |= _entries(users(Path(path)).get("images", {}), path)
+        found |= _checked(users(Path(path)).get(table, {}), kind, path)
     return found
 
 
-def _entries(tables: dict[str, Any], source: str) -> dict[str, ImageEntry]:
+def _checked(tables: dict[str, Any], kind: type[Entry], source: str) -> dict[str, Entry]:
     try:
-        return {name: ImageEntry(**entry) for name, entry in tables.items()}
+        return {name: kind(**entry) for name, entry in tables.items()}
     except (ValidationError, TypeError) as error:
         problem = first_problem(error) if isinstance(error, ValidationError) else str(error)
         raise InputError(f"{source}: a wrong image entry: {problem}") from error
 
 
 def default_image(framework: str, device_kind: str) -> str:
-    """The image used where a case names none; `device_kind` is ``gpu`` or ``cpu``."""
-    name: str = shipped("images.toml")["defaults"][framework][device_kind]
+    """The image used where a case names none; `device_kind` is ``gpu``, ``rocm`` or ``cpu``.
+
+    Raises InputError where the catalog has none for it.
+    """
+    try:
+        name: str = shipped(FILE)["defaults"][framework][device_kind]
+    except KeyError:
+        raise InputError(
+            f"the image catalog has no image of {framework} for the device {device_kind}",
+            "name one of your own in the matrix (image: NAME, see HARNESS_IMAGES)",
+        ) from None
     return name

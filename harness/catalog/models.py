@@ -9,11 +9,19 @@ from harness.model import Frozen
 
 
 class ModelEntry(Frozen):
-    """`parameters` is the count every build is checked against."""
+    """`parameters` is the count every build is checked against.
+
+    `forward_flops` and `training_flops` are what one image costs in a forward pass and in a
+    training step (forward and backward, without the update of the weights); a multiply-add counts
+    as two. `flops_source` is who counted them and how.
+    """
 
     about: str
     weights_files: tuple[str, ...]
     parameters: int
+    forward_flops: int
+    training_flops: int
+    flops_source: str
 
 
 class WeightsFile(Frozen):

@@ -7,7 +7,20 @@ import sys
 import typer
 
 from harness import __version__
-from harness.cli import clean, compare, data, doctor, images, plan, report, run, schema
+from harness.cli import (
+    clean,
+    compare,
+    data,
+    doctor,
+    fingerprint,
+    fit,
+    images,
+    logs,
+    plan,
+    report,
+    run,
+    schema,
+)
 from harness.errors import HarnessError
 
 app = typer.Typer(
@@ -22,12 +35,15 @@ app = typer.Typer(
 app.command("matrix")(run.matrix)
 app.command("bench")(run.bench)
 app.command("plan")(plan.plan)
+app.command("fit")(fit.fit)
 app.command("report")(report.report)
 app.command("compare")(compare.compare)
 app.command("schema")(schema.schema)
 app.add_typer(data.app, name="data")
 app.add_typer(images.app, name="images")
+app.add_typer(logs.app, name="logs")
 app.command("doctor")(doctor.doctor)
+app.command("fingerprint")(fingerprint.fingerprint)
 app.command("clean")(clean.clean)
 
 

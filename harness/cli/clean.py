@@ -1,4 +1,4 @@
-"""``harness clean``: remove what dead runs left in the engine."""
+"""``harness clean``: remove what dead runs left in the engines."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import typer
 def clean() -> None:
     """Remove the containers of runs whose harness is dead; those of living runs stay."""
     from harness.results.run import is_alive
-    from harness.runtimes.engine import connect
+    from harness.runtimes.engines import answering
     from harness.runtimes.leftovers import remove_leftovers
 
-    removed = remove_leftovers(connect(), is_alive)
+    removed = [name for engine in answering() for name in remove_leftovers(engine, is_alive)]
     for name in removed:
         typer.echo(f"removed {name}")
     typer.echo(f"{len(removed)} container{'' if len(removed) == 1 else 's'} removed")

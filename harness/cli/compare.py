@@ -77,6 +77,7 @@ def compare(
 
 
 def _two_runs(base: str, new: str, results: Path) -> tuple[Run, Run]:
+    from harness.report.groups import measured
     from harness.results.reading import find_run, read_run
 
     folders = [find_run(name, results) for name in (base, new)]
@@ -85,4 +86,5 @@ def _two_runs(base: str, new: str, results: Path) -> tuple[Run, Run]:
             f"BASE and NEW are the same run, {folders[0].resolve().name}",
             f"name two of those in {results}",
         )
-    return read_run(folders[0]), read_run(folders[1])
+    older, newer = measured([read_run(folder) for folder in folders])
+    return older, newer

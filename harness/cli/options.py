@@ -39,8 +39,25 @@ Runtime = Annotated[
     str,
     typer.Option(
         "--runtime",
-        metavar="auto|docker|local",
-        help="What starts the cases; local is this Python environment, without a container.",
+        metavar="auto|docker|podman|apptainer|local",
+        help="What starts the cases; local is a Python environment, without a container.",
+    ),
+]
+Engine = Annotated[
+    str,
+    typer.Option(
+        "--runtime",
+        metavar="auto|docker|podman",
+        help="The engine that holds the images; auto is the first that answers.",
+    ),
+]
+Python = Annotated[
+    str | None,
+    typer.Option(
+        "--python",
+        metavar="PATH",
+        help="The interpreter that runs the cases without a container. Default: this one.",
+        show_default=False,
     ),
 ]
 DataDir = Annotated[
@@ -59,6 +76,24 @@ Machine = Annotated[
         "--machine",
         metavar="NAME",
         help="Label of this machine in reports. Default: GPU model and a short hash.",
+        show_default=False,
+    ),
+]
+PricePerHour = Annotated[
+    float | None,
+    typer.Option(
+        "--price-per-hour",
+        metavar="PRICE",
+        help="What this machine costs an hour, such as 1.29: the report says what the cases cost.",
+        show_default=False,
+    ),
+]
+Currency = Annotated[
+    str | None,
+    typer.Option(
+        "--currency",
+        metavar="CODE",
+        help="With --price-per-hour: its currency, such as EUR. Default: USD.",
         show_default=False,
     ),
 ]
@@ -104,6 +139,15 @@ Parallel = Annotated[
         "--parallel",
         help="Use several GPUs at once. Neighbours disturb each other: the records say who ran "
         "beside whom.",
+    ),
+]
+Strict = Annotated[
+    bool,
+    typer.Option(
+        "--strict",
+        help="What something else disturbed does not count: exit 1, and --resume measures it "
+        "again.",
+        show_default=False,
     ),
 ]
 UntilCi = Annotated[

@@ -19,6 +19,8 @@ def plan(
         str, typer.Option("--format", metavar="table|ids|json", help="How to show it.")
     ] = "table",
     gpu: options.Gpu = "auto",
+    runtime: options.Runtime = "auto",
+    python: options.Python = None,
     data_dir: options.DataDir = None,
     results: options.Results = options.DEFAULT_RESULTS,
     offline: options.Offline = False,
@@ -40,7 +42,7 @@ def plan(
         raise InputError(str(error)) from error
     matrix, _text = load(file)
     request = replace(
-        machine_request(gpu, "auto", data_dir, results, None, None, offline),
+        machine_request(gpu, runtime, python, data_dir, results, None, None, offline),
         selection=parse_selection(only or (), skip or ()),
     )
     found = preview(matrix, request)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from harness.cli import options
+from harness.cli.prices import priced
 from harness.errors import InputError
 
 
@@ -33,7 +34,17 @@ def report(
         typer.Option(
             metavar="NAME",
             help="What its cells show: total_execution_s, total_inference_s, images_per_s, "
-            "peak_device_bytes, peak_host_bytes or status.",
+            "peak_device_bytes, peak_device_used_bytes, peak_device_processes_bytes, "
+            "peak_host_bytes, peak_cgroup_bytes, peak_processes_bytes, status or resource.",
+        ),
+    ] = None,
+    price: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[RUN=]PRICE",
+            help="What a run's machine costs an hour, such as latest=1.29 or RUN=1.29EUR, whatever "
+            "the run says itself; shown as table, markdown and json. Repeatable.",
+            show_default=False,
         ),
     ] = None,
     only: options.Only = None,
@@ -53,8 +64,13 @@ def report(
     _known("value", wanted, VALUES)
     row_fields, column_fields = _fields(rows, cols)
     selection = parse_selection(only or (), skip or ())
+    if own and price:
+        raise InputError(
+            "a table of your own shows no cost", "leave out --price, or --rows, --cols and --value"
+        )
     paths = dict.fromkeys(find_run(name, results).resolve() for name in runs or ["latest"])
-    chosen = selected([read_run(path) for path in paths], selection)
+    found = priced([read_run(path) for path in paths], price or (), results)
+    chosen = selected(found, selection)
     gc.disable()  # all that is made from here on stays to the end, which is near
     if own:
         typer.echo(PIVOTS[form](chosen, wanted, row_fields, column_fields))

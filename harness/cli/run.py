@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli import options
+from harness.cli import one_case, options
+from harness.cli.prices import price
 from harness.errors import ExitCode, InputError
 
 if TYPE_CHECKING:
@@ -22,13 +22,11 @@ if TYPE_CHECKING:
     from harness.model import Status
 
 
-_OPTIONS = "the options"
-
-
 def matrix(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A matrix file, see matrices/.")],
     gpu: options.Gpu = "auto",
     runtime: options.Runtime = "auto",
+    python: options.Python = None,
     data_dir: options.DataDir = None,
     results: options.Results = options.DEFAULT_RESULTS,
     machine: options.Machine = None,
@@ -42,6 +40,9 @@ def matrix(
     until_ci: options.UntilCi = None,
     max_repeats: options.MaxRepeats = 20,
     max_time: options.MaxTime = "4h",
+    strict: options.Strict = False,
+    price_per_hour: options.PricePerHour = None,
+    currency: options.Currency = None,
 ) -> None:
     """Measure every case of a matrix file."""
     from harness.matrix import load, parse_selection
@@ -49,9 +50,10 @@ def matrix(
 
     parsed, text = load(file)
     request = replace(
-        machine_request(gpu, runtime, data_dir, results, machine, budget, offline),
+        machine_request(gpu, runtime, python, data_dir, results, machine, budget, offline),
         selection=parse_selection(only or (), skip or ()),
         parallel=parallel,
+        price=price(price_per_hour, currency),
     )
     if rerun is not None and resume is None:
         raise InputError("--rerun says what a run that goes on measures again", "add --resume RUN")
@@ -60,34 +62,38 @@ def matrix(
         parsed,
         text,
         request,
-        schedule(parallel, until_ci, max_repeats, max_time),
+        schedule(parallel, until_ci, max_repeats, max_time, strict),
         partial(_resume, going_on, statuses(rerun)) if going_on is not None else _run,
     )
 
 
 def bench(
-    model: Annotated[str, typer.Option(help="model-a, model-b or model-b-2021.")],
-    dataset: Annotated[str, typer.Option(help="mnist, fashion-mnist, mnist-10k or synthetic.")],
-    protocol: Annotated[str, typer.Option(help="seed, reference or smoke.")] = "reference",
+    model: one_case.Model,
+    dataset: one_case.Dataset,
+    protocol: one_case.Protocol = "reference",
     measure: Annotated[
         str, typer.Option(help="full runs all of it; quick measures a part.")
     ] = "full",
-    precision: Annotated[
-        str | None, typer.Option(help="float32, tf32, mixed_float16 or mixed_bfloat16.")
-    ] = None,
+    precision: one_case.Precision = None,
     batch_size: Annotated[int | None, typer.Option(help="Default: the protocol's.")] = None,
-    jit: Annotated[bool | None, typer.Option("--jit/--no-jit", help="Compile with XLA.")] = None,
+    framework: one_case.Framework = "tensorflow",
+    jit: one_case.Jit = None,
+    deterministic: Annotated[
+        bool | None,
+        typer.Option(
+            "--deterministic", help="Only operations that give the same result each time."
+        ),
+    ] = None,
     weights: Annotated[str, typer.Option(help="random or imagenet.")] = "random",
-    image: Annotated[str | None, typer.Option(help="An image, see harness images list.")] = None,
+    image: one_case.Image = None,
     repeats: Annotated[int, typer.Option(help="How often to measure it.")] = 1,
     memory_limit: Annotated[
         str | None, typer.Option(help="The container's memory, such as 6g.")
     ] = None,
-    dataset_fallback: Annotated[
-        str | None, typer.Option(help="synthetic: measure on it where the dataset is missing.")
-    ] = None,
+    dataset_fallback: one_case.Fallback = None,
     gpu: options.Gpu = "auto",
     runtime: options.Runtime = "auto",
+    python: options.Python = None,
     data_dir: options.DataDir = None,
     results: options.Results = options.DEFAULT_RESULTS,
     machine: options.Machine = None,
@@ -96,50 +102,40 @@ def bench(
     until_ci: options.UntilCi = None,
     max_repeats: options.MaxRepeats = 20,
     max_time: options.MaxTime = "4h",
+    strict: options.Strict = False,
+    price_per_hour: options.PricePerHour = None,
+    currency: options.Currency = None,
 ) -> None:
     """Measure one case: a matrix of one."""
-    import yaml
-
-    from harness.matrix import parse
-
-    chosen = {
+    fields = {
         "protocol": protocol,
         "measure": measure,
         "precision": precision,
         "batch_size": batch_size,
+        "framework": framework,
         "jit": jit,
+        "deterministic": deterministic,
         "weights": weights,
         "image": image,
     }
-    content: dict[str, Any] = {
-        "axes": {"model": [model], "dataset": [dataset]},
-        "defaults": {name: value for name, value in chosen.items() if value is not None},
+    settings = {
         "repeats": repeats,
         "memory_limit": memory_limit,
         "dataset_fallback": dataset_fallback,
     }
-    text = yaml.safe_dump({k: v for k, v in content.items() if v is not None}, sort_keys=False)
-    try:
-        parsed = parse(text, _OPTIONS)
-    except InputError as error:
-        raise InputError(_by_option(error.message), error.next_step) from error
-    request = machine_request(gpu, runtime, data_dir, results, machine, budget, offline)
-    _measure(parsed, text, request, schedule(False, until_ci, max_repeats, max_time), _run)
-
-
-def _by_option(message: str) -> str:
-    """A matrix's complaint in the words of the command line: the option, not a line of YAML."""
-    return re.sub(
-        rf"^{_OPTIONS}:\d+:\d+: (?:axes\.|defaults\.)?(\w+)",
-        lambda found: "--" + found[1].replace("_", "-"),
-        message,
-        flags=re.MULTILINE,
+    matrix_of_one, text = one_case.parsed(one_case.content(model, dataset, fields, settings))
+    request = replace(
+        machine_request(gpu, runtime, python, data_dir, results, machine, budget, offline),
+        price=price(price_per_hour, currency),
     )
+    order = schedule(False, until_ci, max_repeats, max_time, strict)
+    _measure(matrix_of_one, text, request, order, _run)
 
 
 def machine_request(
     gpu: str,
     runtime: str,
+    python: str | None,
     data_dir: Path | None,
     results: Path,
     machine: str | None,
@@ -163,21 +159,35 @@ def machine_request(
         raise InputError(f"--data-dir {data_dir} is no folder")
     if machine is not None and not machine.strip():
         raise InputError("--machine needs a name")
-    return Request(gpus, runtime, data_dir, results, machine, budget_s, offline)
+    if python is not None:
+        runtime = without_container(runtime)
+    return Request(gpus, runtime, python, data_dir, results, machine, budget_s, offline)
 
 
-def schedule(parallel: bool, until_ci: str | None, max_repeats: int, max_time: str) -> Schedule:
-    """The options that are about order and repeats, checked. Raises InputError."""
+def without_container(runtime: str) -> str:
+    """The runtime where --python is named. Raises InputError where it has an interpreter itself."""
+    if runtime not in ("auto", "local"):
+        raise InputError(
+            f"--python is of the runtime local, and --runtime {runtime} runs its image's own",
+            "leave one of the two out",
+        )
+    return "local"
+
+
+def schedule(
+    parallel: bool, until_ci: str | None, max_repeats: int, max_time: str, strict: bool
+) -> Schedule:
+    """The options that are about order, repeats and what counts, checked. Raises InputError."""
     from harness.campaign import Schedule, UntilStable
     from harness.units import parse_duration, parse_share
 
     if until_ci is None:
-        return Schedule(parallel)
+        return Schedule(parallel, strict=strict)
     try:
         until = UntilStable(parse_share(until_ci), max_repeats, parse_duration(max_time))
     except ValueError as error:
         raise InputError(str(error)) from error
-    return Schedule(parallel, until)
+    return Schedule(parallel, until, strict)
 
 
 def statuses(text: str | None) -> tuple[Status, ...]:
@@ -231,6 +241,10 @@ def _measure(parsed: Matrix, text: str, request: Request, order: Schedule, go: G
         interruption.gentle = True
         outcome = go(prepared, shown.on_event, lambda: interruption.asked, order)
     typer.echo("\n" + render([read_run(outcome.folder)], "table"))
+    for record in outcome.spoilt:
+        told = "; ".join(record.disturbed_by)
+        which = f"{record.case_id} #{record.repeat}"
+        typer.echo(f"does not count (--strict): {which}: {told}", err=True)
     if outcome.interrupted:
         raise typer.Exit(ExitCode.INTERRUPTED)
     raise typer.Exit(ExitCode.OK if outcome.as_expected else ExitCode.CASES_FAILED)

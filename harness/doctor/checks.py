@@ -11,8 +11,9 @@ from harness.errors import HarnessError
 from harness.host.gpus import Gpus
 from harness.images import ImageHere
 from harness.preflight import Finding, check_driver, free_bytes, why_not_writable
+from harness.runtimes.dialects import DIALECTS
 from harness.runtimes.engine import Engine
-from harness.units import human_bytes
+from harness.units import human_bytes, named
 
 FETCH_MARGIN = 16 << 20
 """Bytes that fetching leaves free beside the files."""
@@ -30,18 +31,26 @@ def check_engine(engine: Engine) -> Finding:
     """An engine that answered."""
     traits = [
         word
-        for word, holds in (("rootless", engine.rootless), ("maps users", engine.remaps_users))
+        for word, holds in (
+            ("rootless", engine.rootless),
+            ("maps users", engine.remaps_users),
+            ("limits no memory", not engine.limits),
+        )
         if holds
     ]
-    return Finding("engine", True, ", ".join([f"Docker {engine.version}", *traits]))
+    spoken = DIALECTS[engine.kind].spoken
+    return Finding("engine", True, ", ".join([f"{spoken} {engine.version}", *traits]))
 
 
 def check_gpus(gpus: Gpus) -> Finding:
     """The GPUs by NVML; a machine without one measures its processor."""
     problem = f" ({gpus.problem})" if gpus.problem else ""
     if not gpus.found:
-        mend = "where there is one, install NVIDIA's driver until nvidia-smi lists it"
-        return Finding("gpu", None, f"none that NVML sees{problem}", mend)
+        mend = (
+            "where there is one, install NVIDIA's driver until nvidia-smi lists it, "
+            "or AMD's until rocminfo does"
+        )
+        return Finding("gpu", None, f"none that NVML or AMD's driver sees{problem}", mend)
     names = ", ".join(f"{gpu.index} {gpu.name} {human_bytes(gpu.memory)}" for gpu in gpus.found)
     if gpus.problem:
         return Finding("gpu", None, names + problem, "look at the others with nvidia-smi")
@@ -89,24 +98,17 @@ def check_local(distribution: str | None, missing: HarnessError | None, gpu: boo
     return Finding("local", True, f"{held} in this Python environment")
 
 
-def weigh(
-    docker: Sequence[Finding], own: Sequence[Finding]
-) -> tuple[list[Finding], list[Finding], Finding]:
-    """Both ways to run a case, and whether one is open: a closed one then stops nobody."""
-    ways = {"docker": docker, "local": own}
+def weigh(ways: Mapping[str, Sequence[Finding]]) -> tuple[dict[str, list[Finding]], Finding]:
+    """All ways to run a case, and whether one is open: a closed one then stops nobody."""
     closed = {name: [found for found in way if found.ok is False] for name, way in ways.items()}
     opened = [name for name, obstacles in closed.items() if not obstacles]
     if not opened:
         mends = [next((found.mend for found in way if found.mend), "") for way in closed.values()]
         what = "no case can run, neither in a container nor in this environment"
         verdict = Finding("runtime", False, what, "; or: ".join(filter(None, mends)))
-        return list(docker), list(own), verdict
+        return {name: list(way) for name, way in ways.items()}, verdict
     verdict = Finding("runtime", True, f"cases can run with: {', '.join(opened)}")
-    return (
-        [_no_obstacle(found) for found in docker],
-        [_no_obstacle(found) for found in own],
-        verdict,
-    )
+    return {name: [_no_obstacle(found) for found in way] for name, way in ways.items()}, verdict
 
 
 def _no_obstacle(found: Finding) -> Finding:
@@ -117,8 +119,7 @@ def check_leftovers(names: Sequence[str]) -> Finding:
     """Containers whose harness is dead: they hold memory and GPUs, but a run can start."""
     if not names:
         return Finding("leftovers", True, "none")
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    said = f"containers of dead runs: {', '.join(names[:SHOWN])}{more}"
+    said = f"containers of dead runs: {named(names, SHOWN)}"
     return Finding("leftovers", None, said, "harness clean")
 
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.catalog import ImageEntry
 from harness.doctor.checks import check_engine, check_leftovers, failed
 from harness.errors import HarnessError
-from harness.host.gpus import CPU, Gpu, Gpus, choose
+from harness.host.gpus import CPU, Gpu, Gpus, device_of
 from harness.images import ImageHere, find
 from harness.model import Device, LaunchSpec
 from harness.preflight import Finding
 from harness.results.run import is_alive
+from harness.runtimes import apptainer, podman
 from harness.runtimes.containers import describe
 from harness.runtimes.docker import DockerRuntime
 from harness.runtimes.engine import connect
@@ -28,8 +30,10 @@ NO_ENGINE = Finding("leftovers", None, "not known: no engine to ask")
 class Answers:
     """What the engine said. `images` (by catalog name) is None where no engine answered.
 
+    `kind` is the engine's, as a runtime is named by it.
+
     `trials` are the containers that were started; `gpu_image` is the image whose containers were
-    seen to start with every GPU.
+    seen to start with every GPU of NVIDIA's.
     """
 
     engine: Finding
@@ -37,6 +41,7 @@ class Answers:
     trials: tuple[Finding, ...] = ()
     gpu_image: str | None = None
     leftovers: Finding = NO_ENGINE
+    kind: str = "docker"
 
 
 def ask_engine(
@@ -44,8 +49,8 @@ def ask_engine(
 ) -> Answers:
     """Ask whatever engine there is. Never raises HarnessError.
 
-    `preferred` names the image for the device kinds ``cpu`` and ``gpu``. Containers that do
-    nothing are started in `scratch`, a folder of the caller's that the engine can see.
+    `preferred` names the image for a processor (``cpu``) and for each vendor's GPUs. Containers
+    that do nothing are started in `scratch`, a folder of the caller's that the engine can see.
     """
     try:
         engine = connect()
@@ -57,11 +62,41 @@ def ask_engine(
     here = {name: image for name, image in found.items() if image is not None}
     runtime = DockerRuntime(engine)
     trials, gpu_image = [_plain(runtime, here, preferred["cpu"], scratch)], None
-    if gpus.found:
-        chosen = _pick(here, preferred["gpu"])
-        trials.append(_with_gpus(runtime, here, chosen, gpus, scratch))
-        gpu_image = chosen if trials[-1].ok else None
-    return Answers(check_engine(engine), here, tuple(trials), gpu_image, check_leftovers(left))
+    for vendor in dict.fromkeys(gpu.vendor for gpu in gpus.found):
+        chosen = _pick(here, preferred[vendor])
+        alike = tuple(gpu for gpu in gpus.found if gpu.vendor == vendor)
+        trials.append(_with_gpus(runtime, here, chosen, alike, scratch))
+        if vendor == "nvidia" and trials[-1].ok:
+            gpu_image = chosen
+    return Answers(
+        check_engine(engine), here, tuple(trials), gpu_image, check_leftovers(left), engine.kind
+    )
+
+
+def ask_podman() -> list[Finding]:
+    """One line on Podman where it is installed or answers, else none. Never raises."""
+    try:
+        return [replace(check_engine(podman.connect()), name="podman")]
+    except HarnessError as error:
+        installed = shutil.which("podman") is not None
+        return [failed("podman", error)] if installed else []
+
+
+def ask_apptainer() -> list[Finding]:
+    """One line on apptainer where it is installed, else none. Never raises.
+
+    It opens no way by itself: no container is tried, none of its images may be here, and only
+    ``--runtime apptainer`` takes it.
+    """
+    try:
+        program = apptainer.find_program()
+    except HarnessError:
+        return []
+    try:
+        said = apptainer.ask_version(program)
+    except HarnessError as error:
+        return [replace(failed("apptainer", error), ok=None)]
+    return [Finding("apptainer", None, f"{said}; --runtime apptainer takes it")]
 
 
 def _plain(
@@ -84,20 +119,21 @@ def _with_gpus(
     runtime: DockerRuntime,
     here: Mapping[str, ImageHere],
     image: str | None,
-    gpus: Gpus,
+    gpus: tuple[Gpu, ...],
     scratch: Path,
 ) -> Finding:
+    devices = [device_of(gpu) for gpu in gpus]
     try:
-        runtime.require_gpu_support()
+        runtime.require_gpu_support(devices)
         if image is None:
             return _untried("gpu inside")
-        for gpu in gpus.found:
-            rehearse(runtime, here[image].id, choose(gpu.uuid, gpus), scratch)
+        for device in devices:
+            rehearse(runtime, here[image].id, device, scratch)
     except HarnessError as error:
         return failed("gpu inside", error)
     except OSError as error:
         return _no_room("gpu inside", scratch, error)
-    said = f"containers of the image {image} start with {_names(gpus.found)}"
+    said = f"containers of the image {image} start with {_names(gpus)}"
     return Finding("gpu inside", True, said)
 
 

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from harness.catalog import datasets, default_image, images, models
 from harness.doctor import checks
-from harness.doctor.containers import ask_engine
+from harness.doctor.containers import ask_apptainer, ask_engine, ask_podman
 from harness.errors import HarnessError, NoFrameworkError
 from harness.fetch import writable_folder
 from harness.host.gpus import Gpus, find_gpus
+from harness.host.home import cache_folder
 from harness.preflight import Finding, check_memory, check_results, nearest_existing, space_for
-from harness.runtimes import local
+from harness.runtimes import interpreter
 
 FRAMEWORK = "tensorflow"
+IMAGE_KINDS = {"cpu": "cpu", "nvidia": "gpu", "amd": "rocm"}
 DISTRIBUTIONS = ("tensorflow", "tensorflow-cpu")
 
 
@@ -48,46 +49,47 @@ def examine(asked: Asked) -> list[Finding]:
 def _what_runs_cases(scratch: Path) -> list[Finding]:
     catalog = images()
     gpus = find_gpus()
-    preferred = {kind: default_image(FRAMEWORK, kind) for kind in ("cpu", "gpu")}
+    preferred = {name: default_image(FRAMEWORK, kind) for name, kind in IMAGE_KINDS.items()}
     answers = ask_engine(catalog, preferred, gpus, scratch)
     drivers = checks.check_drivers(
         gpus.driver if gpus.found else None,
         catalog,
-        preferred["gpu"],
-        proven=answers.gpu_image == preferred["gpu"],
+        preferred["nvidia"],
+        proven=answers.gpu_image == preferred["nvidia"],
     )
-    (engine, *within), own, verdict = checks.weigh(
-        [answers.engine, *drivers, *answers.trials], [_this_environment(gpus)]
+    podman = [] if answers.kind == "podman" else ask_podman()  # one line on each engine
+    ways, verdict = checks.weigh(
+        {
+            answers.kind: [answers.engine, *drivers, *answers.trials],
+            **({"podman": podman} if podman else {}),
+            "local": [_this_environment(gpus)],
+        }
     )
+    engine, *within = ways.pop(answers.kind)
     here = answers.images or {}
     cases_in = [
         checks.check_image(name, entry, here.get(name), answers.images is not None)
         for name, entry in catalog.items()
     ]
     gpu = checks.check_gpus(gpus)
-    return [engine, gpu, *within, *cases_in, *own, verdict, answers.leftovers]
+    others = [found for way in ways.values() for found in way]
+    return [
+        *(engine, gpu, *within, *cases_in, *others),
+        *(*ask_apptainer(), verdict, answers.leftovers),
+    ]
 
 
 def _this_environment(gpus: Gpus) -> Finding:
+    here = interpreter.ask()
     try:
-        local.require(FRAMEWORK)
+        here.require(FRAMEWORK)
     except NoFrameworkError as error:
         return checks.check_local(None, error, gpu=bool(gpus.found))
-    return checks.check_local(_distribution(), None, gpu=bool(gpus.found))
-
-
-def _distribution() -> str | None:
-    for name in DISTRIBUTIONS:
-        try:
-            return f"{name} {version(name)}"
-        except PackageNotFoundError:
-            continue
-    return None
+    held = [f"{name} {here.versions[name]}" for name in DISTRIBUTIONS if name in here.versions]
+    return checks.check_local(next(iter(held), None), None, gpu=bool(gpus.found))
 
 
 def _what_cases_read(asked: Asked) -> list[Finding]:
-    import platformdirs
-
     catalog = datasets()
     found = {
         name: checks.check_dataset(name, entry, asked.locate, asked.fetch)
@@ -99,7 +101,7 @@ def _what_cases_read(asked: Asked) -> list[Finding]:
         folder = writable_folder(asked.data_dir, asked.folders)
     except HarnessError as error:
         folder = error
-    cache = Path(platformdirs.user_cache_dir("harness"))
+    cache = cache_folder()
     places = [checks.check_data_folder(folder, missing), checks.check_cache(cache)]
     return [*found.values(), *places]
 

@@ -1,28 +1,34 @@
-"""The GPUs that NVML sees, in NVML's order, and the one that a request names."""
+"""The GPUs of this machine, NVIDIA's before AMD's, and the one that a request names."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.errors import MachineError
+from harness.host.amd import find_amd, unusable
+from harness.host.salted import salted
 from harness.model import Device
 
 
 @dataclass(frozen=True)
 class Gpu:
-    """`memory` in bytes; `index` is NVML's, which is the PCI bus order."""
+    """`memory` in bytes; `index` is NVML's, which is the PCI bus order, and AMD's count on."""
 
     index: int
     uuid: str
     name: str
     memory: int | None
+    vendor: str = "nvidia"
 
 
 @dataclass(frozen=True)
 class Gpus:
-    """What was found, and what was wrong with the others, or with NVML as a whole."""
+    """What was found, and what was wrong with the others, or with NVML as a whole.
+
+    `driver` is NVIDIA's.
+    """
 
     found: tuple[Gpu, ...]
     driver: str | None = None
@@ -30,11 +36,26 @@ class Gpus:
 
 
 def find_gpus() -> Gpus:
-    """Ask NVML. Never raises: a machine without it has no GPU that the harness can use."""
+    """Ask NVML, then the kernel for AMD's. Never raises: what cannot be asked has no GPU."""
+    nvidia, amd = _find_nvidia(), find_amd()
+    if not amd:
+        told = [problem for problem in (nvidia.problem, unusable()) if problem]
+        return replace(nvidia, problem="; ".join(told) or None)
+    first = max((gpu.index for gpu in nvidia.found), default=-1) + 1
+    more = [
+        Gpu(index, card.uuid, card.name, card.memory, "amd")
+        for index, card in enumerate(amd, start=first)
+    ]
+    # Where only AMD's are, that NVML is not here is no problem.
+    problem = nvidia.problem if nvidia.driver else None
+    return Gpus((*nvidia.found, *more), nvidia.driver, problem)
+
+
+def _find_nvidia() -> Gpus:
     import pynvml
 
     try:
-        with _nvml():
+        with nvml():
             driver = str(pynvml.nvmlSystemGetDriverVersion())
             found, problems = [], []
             for index in range(pynvml.nvmlDeviceGetCount()):
@@ -48,7 +69,8 @@ def find_gpus() -> Gpus:
 
 
 @contextmanager
-def _nvml() -> Iterator[None]:
+def nvml() -> Iterator[None]:
+    """NVML, open while this lasts. Raises pynvml.NVMLError where it is not here."""
     import pynvml
 
     pynvml.nvmlInit()
@@ -74,14 +96,17 @@ CPU = Device(kind="cpu")
 
 
 def choose(request: str, gpus: Gpus) -> Device:
-    """The device that ``auto``, ``cpu``, an index or a UUID stands for. Raises MachineError."""
+    """The device that ``auto``, ``cpu``, an index, a UUID or its salted name stands for.
+
+    Raises MachineError where it is not there.
+    """
     if request == "cpu" or (request == "auto" and not gpus.found):
         return CPU
     if request == "auto":
-        return _device(gpus.found[0])
+        return device_of(gpus.found[0])
     for gpu in gpus.found:
-        if request == str(gpu.index) or request.lower() == gpu.uuid.lower():
-            return _device(gpu)
+        if request.lower() in (str(gpu.index), gpu.uuid.lower(), salted(gpu.uuid)):
+            return device_of(gpu)
     there = ", ".join(f"{gpu.index} ({gpu.name}, {gpu.uuid})" for gpu in gpus.found)
     raise MachineError(
         f"GPU {request} is not there; this machine has {there or 'none'}"
@@ -90,5 +115,6 @@ def choose(request: str, gpus: Gpus) -> Device:
     )
 
 
-def _device(gpu: Gpu) -> Device:
-    return Device(kind="gpu", name=gpu.name, uuid=gpu.uuid)
+def device_of(gpu: Gpu) -> Device:
+    """A GPU as the device of a case."""
+    return Device(kind="gpu", name=gpu.name, uuid=gpu.uuid, vendor=gpu.vendor)

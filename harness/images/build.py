@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 import os
-import tarfile
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from docker.errors import DockerException
 
-from harness.catalog import BuildEntry, ImageEntry
+from harness.catalog import BuildEntry, ImageEntry, base_of
+from harness.catalog.images import repository
 from harness.errors import NoImageError
+from harness.images import context
+from harness.images.wheels import local_wheels, pins
 from harness.runtimes.engine import ENGINE_ERRORS, Engine, explain
 from harness.units import human_bytes
 
 LABEL = "harness.context"
-CERTIFICATES = ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
+BASE_NAME = "org.opencontainers.image.base.name"
+BASE_DIGEST = "org.opencontainers.image.base.digest"
 
 
 @dataclass(frozen=True)
 class BuildSettings:
-    """`base` replaces the Dockerfile's pinned one; `network` is the build's, in Docker's words."""
+    """`base` replaces the catalog's; `network` is the build's, in Docker's words."""
 
     base: str | None = None
     network: str | None = None
@@ -38,30 +39,6 @@ class BuildSettings:
         )
 
 
-def folder() -> Path:
-    """The Dockerfiles: beside the package in a checkout, inside it when installed."""
-    package = Path(__file__).parents[1]
-    beside = package.parent / "docker"
-    return beside if (beside / "requirements").is_dir() else package / "_docker"
-
-
-def _files(entry: BuildEntry) -> dict[str, bytes]:
-    return {
-        "Dockerfile": (folder() / entry.dockerfile).read_bytes(),
-        f"requirements/{entry.requirements}": (
-            folder() / "requirements" / entry.requirements
-        ).read_bytes(),
-    }
-
-
-def context_digest(entry: BuildEntry) -> str:
-    """SHA-256 over the files an image is built from: the label that tells a stale image."""
-    total = hashlib.sha256()
-    for name, content in sorted(_files(entry).items()):
-        total.update(f"{name}:{hashlib.sha256(content).hexdigest()}\n".encode())
-    return total.hexdigest()
-
-
 def build(
     engine: Engine,
     name: str,
@@ -71,32 +48,30 @@ def build(
 ) -> None:
     """Build it under the catalog's reference. Raises NoImageError with the build's last words."""
     assert entry.build is not None
-    arguments = {"REQUIREMENTS": entry.build.requirements}
-    if settings.base:
-        arguments["BASE"] = settings.base
     size = f", about {human_bytes(entry.disk)}" if entry.disk else ""
     on_progress(f"building {entry.reference} ({entry.about}){size}; this takes some minutes")
+    wheels = local_wheels(context.requirements(entry.build))
+    for wheel in wheels:
+        on_progress(f"with {wheel.name}, which is on this machine")
     tail: list[str] = []
     try:
-        lines = engine.client.api.build(
-            fileobj=_context(entry.build),
-            custom_context=True,
-            tag=entry.reference,
-            buildargs=arguments,
-            labels={
-                LABEL: context_digest(entry.build),
-                "harness.about": entry.about,
-                "harness.base": settings.base or "the Dockerfile's",
-            },
-            network_mode=settings.network,
-            rm=True,
-            forcerm=True,
-            decode=True,
-            timeout=3600,
-        )
-        for text in _texts(lines):
-            tail = [*tail[-7:], text]
-            on_progress(text)
+        with tempfile.TemporaryFile() as packed:
+            context.pack(entry.build, wheels, packed)
+            lines = engine.client.api.build(
+                fileobj=packed,
+                custom_context=True,
+                tag=entry.reference,
+                buildargs=_arguments(entry.build, settings),
+                labels=labels(entry, settings),
+                network_mode=settings.network,
+                rm=True,
+                forcerm=True,
+                decode=True,
+                timeout=3600,
+            )
+            for text in _texts(lines):
+                tail = [*tail[-7:], text]
+                on_progress(text)
     except ENGINE_ERRORS as error:
         tail.append(explain(error))
         said = "\n  ".join(tail)
@@ -110,6 +85,35 @@ _STEP = (
 )
 
 
+def _arguments(entry: BuildEntry, settings: BuildSettings) -> dict[str, str]:
+    arguments = {"BASE": settings.base or base_of(entry).pinned_reference}
+    if entry.requirements is not None:
+        arguments["REQUIREMENTS"] = entry.requirements
+    return arguments
+
+
+def labels(entry: ImageEntry, settings: BuildSettings) -> dict[str, str]:
+    """What the image says of itself: what it holds, what it was made from."""
+    assert entry.build is not None
+    base = base_of(entry.build)
+    said = {
+        "org.opencontainers.image.title": repository(entry.reference),
+        "org.opencontainers.image.version": entry.reference.rpartition(":")[2],
+        "org.opencontainers.image.description": entry.about,
+        BASE_NAME: settings.base or base.reference,
+        "harness.framework": entry.framework,
+        LABEL: context.digest(entry.build),
+    }
+    if settings.base is None and base.digest is not None:
+        said[BASE_DIGEST] = base.digest
+    pinned = pins(context.requirements(entry.build))
+    asked_for = " ".join(f"{name}=={version}" for name, version in pinned.items())
+    if asked_for:
+        # A vendor's image may hold some of them in a version of its own, which stays.
+        said["harness.pins" if entry.build.scripts else "harness.packages"] = asked_for
+    return said
+
+
 def _texts(lines: Iterator[dict[str, Any]]) -> Iterator[str]:
     for line in lines:
         if "error" in line:
@@ -117,24 +121,3 @@ def _texts(lines: Iterator[dict[str, Any]]) -> Iterator[str]:
         for text in str(line.get("stream", "")).splitlines():
             if text.strip():
                 yield text.strip()
-
-
-def _context(entry: BuildEntry) -> io.BytesIO:
-    files = {**_files(entry), "certs/ca.crt": _certificates()}
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w") as tar:
-        for name, content in files.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            member.mode = 0o644
-            tar.addfile(member, io.BytesIO(content))
-    packed.seek(0)
-    return packed
-
-
-def _certificates() -> bytes:
-    for setting in CERTIFICATES:
-        path = os.environ.get(setting)
-        if path and Path(path).is_file():
-            return Path(path).read_bytes()
-    return b""

@@ -22,7 +22,7 @@ def pull(engine: Engine, reference: str, on_progress: Callable[[str], None]) -> 
     try:
         for line in engine.client.api.pull(reference, stream=True, decode=True):
             if "error" in line:
-                raise NoImageError(f"{reference} cannot be pulled: {line['error']}", _STEP)
+                raise NoImageError(f"{reference} cannot be pulled: {line['error']}", _step(engine))
             detail = line.get("progressDetail") or {}
             if line.get("status") == "Downloading" and detail.get("total"):
                 # Where nothing has come yet, an engine leaves `current` out.
@@ -31,7 +31,9 @@ def pull(engine: Engine, reference: str, on_progress: Callable[[str], None]) -> 
                     told = clock()
                     on_progress(_so_far(layers))
     except ENGINE_ERRORS as error:
-        raise NoImageError(f"{reference} cannot be pulled: {explain(error)}", _STEP) from error
+        raise NoImageError(
+            f"{reference} cannot be pulled: {explain(error)}", _step(engine)
+        ) from error
 
 
 def _so_far(layers: dict[str, tuple[int, int]]) -> str:
@@ -39,4 +41,6 @@ def _so_far(layers: dict[str, tuple[int, int]]) -> str:
     return f"  {human_bytes(done)} of {human_bytes(total)} known so far"
 
 
-_STEP = "check the network and docker login, or measure without a container: --runtime local"
+def _step(engine: Engine) -> str:
+    login = f"{engine.kind} login"
+    return f"check the network and {login}, or measure without a container: --runtime local"

@@ -75,6 +75,7 @@ def _case(choice: Mapping[str, Any], settings: Settings) -> Case:
         "batch_size": protocol.batch_size[choice["model"]],
         "precision": protocol.precision,
         "jit": protocol.jit,
+        "deterministic": False,
     }
     overrides: dict[str, Any] = {
         name: choice[name] for name, value in planned.items() if choice.get(name, value) != value
@@ -91,6 +92,7 @@ def _case(choice: Mapping[str, Any], settings: Settings) -> Case:
         batch_size=choice.get("batch_size", planned["batch_size"]),
         precision=choice.get("precision", planned["precision"]),
         jit=choice.get("jit", planned["jit"]),
+        deterministic=choice.get("deterministic", planned["deterministic"]),
         weights=choice.get("weights", "random"),
         protocol=protocol_name,
         measure=choice.get("measure", "full"),

@@ -43,13 +43,17 @@ SAME_WORK_ENV = (
     "TF_GPU_THREAD_MODE",
     "TF_NUM_INTEROP_THREADS",
     "TF_NUM_INTRAOP_THREADS",
+    "PYTORCH_CUDA_ALLOC_CONF",
+    "XLA_PYTHON_CLIENT_ALLOCATOR",
+    "XLA_PYTHON_CLIENT_MEM_FRACTION",
+    "XLA_PYTHON_CLIENT_PREALLOCATE",
 )
 """Variables that say how the work is done: a case that sets them does its protocol's work."""
 
 ALLOWED_ENV = (*SAME_WORK_ENV, "TF_XLA_FLAGS", "XLA_FLAGS")
 """Variables that a case may set: none of them hides messages or moves files."""
 
-_GPU = r"auto|cpu|\d{1,3}|GPU-[0-9A-Fa-f-]+"
+_GPU = r"auto|cpu|\d{1,3}|GPU-[0-9A-Fa-f-]+|salted-[0-9a-f]{16}"
 _TAG = r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}"
 _DURATION = r"^\s*\d{1,9}(\.\d{1,6})?\s*[smhdSMHD]?\s*$"
 _SIZE = r"^\s*\d{1,15}(\.\d{1,6})?\s*[kmgtKMGT]?([iI]?[bB])?\s*$"
@@ -142,6 +146,13 @@ Precision = Annotated[
 ]
 Jit = Annotated[
     StrictBool, Field(description="Whether XLA compiles the step. Default: the protocol's.")
+]
+Deterministic = Annotated[
+    StrictBool,
+    Field(
+        description="Whether the framework may only use operations that give the same result each "
+        "time; slower, and refused where it lacks one. Default: false."
+    ),
 ]
 Weights = Annotated[
     StrictStr,

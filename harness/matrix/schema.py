@@ -12,6 +12,7 @@ from harness.matrix.fields import (
     MOST_RETRIES,
     BatchSize,
     DatasetName,
+    Deterministic,
     Duration,
     Env,
     Expected,
@@ -56,6 +57,7 @@ class Choice(Said):
     batch_size: BatchSize | None = None
     precision: Precision | None = None
     jit: Jit | None = None
+    deterministic: Deterministic | None = None
     weights: Weights | None = None
     protocol: ProtocolName | None = None
     measure: Measure | None = None
@@ -132,6 +134,7 @@ class Axes(Said):
     batch_size: Annotated[tuple[BatchSize, ...], AxisList()] | None = None
     precision: Annotated[tuple[Precision, ...], AxisList()] | None = None
     jit: Annotated[tuple[Jit, ...], AxisList()] | None = None
+    deterministic: Annotated[tuple[Deterministic, ...], AxisList()] | None = None
     weights: Annotated[tuple[Weights, ...], AxisList()] | None = None
     protocol: Annotated[tuple[ProtocolName, ...], AxisList()] | None = None
     measure: Annotated[tuple[Measure, ...], AxisList()] | None = None

@@ -17,6 +17,7 @@ AXES = (
     "batch_size",
     "precision",
     "jit",
+    "deterministic",
     "protocol",
     "measure",
     "gpu",

@@ -11,7 +11,7 @@ from typing import Any
 
 from harness.analysis.identity import case_key
 from harness.catalog import models, protocols, weights_files
-from harness.host.gpus import Gpus
+from harness.host.gpus import Gpus, device_of
 from harness.images import ImageHere
 from harness.model import Case, DatasetIdentity, Device, ImageIdentity, PlannedCase
 from harness.plan.data import FoundData, identity, locate_weights, slices
@@ -70,12 +70,37 @@ def plan(cases: Iterable[Case], resolved: Resolved) -> list[PlannedCase]:
     return planned
 
 
+def planned_like(planned: PlannedCase, case: Case) -> PlannedCase:
+    """A `case` that differs from the planned one in batch, measure and overrides alone."""
+    ingredients = {
+        **planned.ingredients,
+        "batch_size": case.batch_size,
+        "overrides": _overrides(case),
+        "env": case.overrides.get("env", {}),
+    }
+    return replace(
+        planned,
+        case=case,
+        key=case_key(ingredients),
+        ingredients=ingredients,
+        spec={
+            **planned.spec,
+            "case_id": case.id,
+            "batch_size": case.batch_size,
+            "measure": case.measure,
+            "device_memory_bytes": case.overrides.get("device_memory"),
+        },
+        env=case.overrides.get("env", {}),
+        memory_limit=case.overrides.get("memory_limit"),
+    )
+
+
 def share_out(planned: Iterable[PlannedCase], gpus: Gpus) -> list[PlannedCase]:
     """Let each case that asks for any GPU use every GPU of its device's model."""
     shared = []
     for one in planned:
         alike = tuple(
-            Device(kind="gpu", name=gpu.name, uuid=gpu.uuid)
+            device_of(gpu)
             for gpu in gpus.found
             if one.case.gpu == "auto" and gpu.name == one.device.name
         )
@@ -113,11 +138,13 @@ def _plan_one(case: Case, resolved: Resolved) -> PlannedCase:
             "batch_size": case.batch_size,
             "precision": case.precision,
             "jit": case.jit,
+            "deterministic": case.deterministic,
             "seed": SEED,
             "measure": case.measure,
             "budget_s": resolved.budget_s if case.measure == "quick" else None,
             "protocol": _protocol(case),
             "device": device.kind,
+            "device_memory_bytes": case.overrides.get("device_memory"),
         },
         device=device,
         image=image.identity if image else ImageIdentity(),
@@ -155,12 +182,17 @@ def _ingredients(
         "model": case.model,
         "dataset": dataset.sha256,
         "protocol": _protocol(case),
-        "overrides": {k: v for k, v in case.overrides.items() if k != "env"},
+        "overrides": _overrides(case),
         "batch_size": case.batch_size,
         "precision": case.precision,
         "jit": case.jit,
+        "deterministic": case.deterministic,
         "framework": case.framework,
         "weights": [case.weights, dict(weights)],
         "seed": SEED,
         "env": case.overrides.get("env", {}),
     }
+
+
+def _overrides(case: Case) -> dict[str, Any]:
+    return {name: value for name, value in case.overrides.items() if name != "env"}

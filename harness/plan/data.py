@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
 from harness.catalog import DatasetEntry, FileEntry, Protocol, Slice, WeightsFile, datasets
 from harness.errors import MachineError
+from harness.host.home import cache_folder, home_folder
 from harness.model import DatasetIdentity
 from harness.units import human_bytes
 
@@ -36,7 +35,7 @@ class DataFolders:
         setting = os.environ.get(DATA_SETTING)
         if setting:
             named.append(Path(setting))
-        named.append(Path(platformdirs.user_cache_dir("harness")) / "data")
+        named.append(cache_folder() / "data")
         return cls(tuple(named))
 
     def find(self, entry: DatasetEntry) -> Path | None:
@@ -145,7 +144,7 @@ def identity(found: FoundData, train: Slice, test: Slice) -> DatasetIdentity:
 
 def locate_weights(needed: Mapping[str, WeightsFile]) -> Path:
     """The folder with ImageNet's weight files, each verified. Raises MachineError."""
-    folder = Path(os.environ.get(WEIGHTS_SETTING) or Path.home() / ".keras" / "models")
+    folder = Path(os.environ.get(WEIGHTS_SETTING) or home_folder() / ".keras" / "models")
     for name, wanted in needed.items():
         path = folder / wanted.file
         if not is_file(path):

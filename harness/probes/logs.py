@@ -1,7 +1,7 @@
-"""The container's log, bytes in and values out: memory events and the workload's own events.
+"""The container's log, bytes in and values out: what it says of memory and other resources.
 
-Pure and incremental; memory stays bounded however long a line is. Rules match on the message,
-never on a path or line number, since those change from one TensorFlow to the next.
+Pure and incremental; memory stays bounded however long a line is, and the same bytes give the same
+events however they are cut into chunks. What counts stands in rules.toml.
 """
 
 from __future__ import annotations
@@ -11,11 +11,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from harness.model import MemoryEvent, MemoryKind
+from harness.probes import suspects
+from harness.probes.reading import Said, printable, read
 from harness.workload import contract
 
-MAX_LINE = 64 * 1024
-"""Bytes of a line that are looked at; what is longer is no allocator message."""
+MAX_LINE = 16 * 1024
+"""A longer line is taken as several of this many bytes."""
+
+_EVENT = contract.EVENT_PREFIX.encode()
+_NOISE = re.compile(
+    rb"\x1b\[[0-?]*[ -/]*[@-~]"  # colours and movements
+    rb"|\x1b\][^\x07\x1b\n]*(?:\x07|\x1b\\)?"  # titles, links
+    rb"|\x1b[@-Z\\-_]?"
+    rb"|\x00+"
+)
 
 
 @dataclass(frozen=True)
@@ -25,140 +34,94 @@ class WorkloadEvent:
     data: dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Rule:
-    """`needle` is a cheap test before the pattern; named groups: allocator, size, bytes."""
-
-    id: str
-    kind: MemoryKind
-    needle: bytes
-    pattern: re.Pattern[str]
-    source: str
-    echo: bool = False
-
-
-_SIZE = r"(?P<size>\d+(?:[.,]\d+)?\s?(?:[KMGT]i?)?B)"
-
-RULES = (
-    Rule(
-        "bfc-recoverable",
-        MemoryKind.RECOVERABLE,
-        b"ran out of memory trying to allocate",
-        re.compile(
-            r"Allocator \((?P<allocator>[^)]*)\) ran out of memory trying to allocate "
-            + _SIZE
-            + r".*The caller indicates that this is not a failure"
-        ),
-        "TensorFlow bfc_allocator.cc, AllocateRawInternalWithRetry",
-    ),
-    Rule(
-        "bfc-hard",
-        MemoryKind.HARD,
-        b"ran out of memory trying to allocate",
-        re.compile(
-            r"Allocator \((?P<allocator>[^)]*)\) ran out of memory trying to allocate "
-            + _SIZE
-            + r"(?: \(rounded to (?P<bytes>\d+)\))?\s?requested by op"
-        ),
-        "TensorFlow bfc_allocator.cc, AllocateRaw after its retries",
-    ),
-    Rule(
-        "resource-exhausted",
-        MemoryKind.HARD,
-        b"OOM when allocating tensor",
-        re.compile(r"OOM when allocating tensor with shape.*by allocator (?P<allocator>\S+)"),
-        "TensorFlow op_kernel.cc and the Python error of the same text",
-        echo=True,
-    ),
-    Rule(
-        "python-memory-error",
-        MemoryKind.HOST,
-        b"MemoryError",
-        re.compile(r"^(?:numpy\.\S*)?_?(?:Array)?MemoryError(?::|$)"),
-        "CPython and numpy: the host refused an allocation",
-    ),
-    Rule(
-        "bad-alloc",
-        MemoryKind.HOST,
-        b"std::bad_alloc",
-        re.compile(r"std::bad_alloc"),
-        "the C++ library: the host refused an allocation",
-    ),
-)
-
-HOST_ALLOCATORS = ("cpu", "mklcpu")
-"""TensorFlow's allocators over the host's own malloc; its size-capped pools are named bfc…."""
-
-_UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
-
-
-def parse_size(text: str) -> int:
-    """Bytes of a size as allocators print it: ``3.42GiB``, ``4,52GiB``, ``512B``."""
-    match = re.fullmatch(r"(\d+(?:[.,]\d+)?)\s?([KMGT]?)i?B", text)
-    if match is None:
-        raise ValueError(f"not a size: {text!r}")
-    return round(float(match[1].replace(",", ".")) * _UNITS[match[2]])
+LogEvent = Said | WorkloadEvent
 
 
 class LogWatcher:
-    """Feed it chunks as they come, in any cut; it yields events at the end of each line."""
+    """Feed it the chunks of one stream as they come; it yields events as their lines end."""
 
     def __init__(self) -> None:
+        self._pending = b""
+        self._offset = 0  # of the pending bytes, in the stream
         self._last = b""
-        self._line = bytearray()
 
-    def feed(self, chunk: bytes) -> Iterator[MemoryEvent | WorkloadEvent]:
+    def feed(self, chunk: bytes) -> Iterator[LogEvent]:
         """The events of the lines that end in `chunk`."""
+        if b"\r" in chunk:  # a progress bar writes its line again and again
+            chunk = chunk.replace(b"\r", b"\n")
+        data = self._pending + chunk
         start = 0
-        while (end := chunk.find(b"\n", start)) >= 0:
-            self._keep(chunk[start:end])
-            yield from self._end_of_line()
-            start = end + 1
-        self._keep(chunk[start:])
+        while (end := _end_of_block(data, start)) > start:
+            yield from self._block(data[start:end])
+            start = end
+        self._pending = data[start:]
 
-    def close(self) -> Iterator[MemoryEvent | WorkloadEvent]:
+    def close(self) -> Iterator[LogEvent]:
         """The events of a last line that has no end."""
-        yield from self._end_of_line()
+        if self._pending:
+            yield from self._block(self._pending)
+            self._pending = b""
 
     @property
     def last_line(self) -> str:
         """The last line that says something and is no event: how a failure is quoted."""
-        return self._last[:1000].decode("utf-8", "replace").strip()
+        return printable(self._last)
 
-    def _keep(self, part: bytes) -> None:
-        self._line += part[: MAX_LINE - len(self._line)]
-
-    def _end_of_line(self) -> Iterator[MemoryEvent | WorkloadEvent]:
-        raw = bytes(self._line)
-        self._line.clear()
-        found = classify(raw)
-        if found is not None:
-            yield found
-        if not isinstance(found, WorkloadEvent) and not raw.isspace() and raw:
-            self._last = raw
-
-
-def classify(raw: bytes) -> MemoryEvent | WorkloadEvent | None:
-    """What one line says, or None for most lines."""
-    if raw.startswith(contract.EVENT_PREFIX.encode()):
-        event = contract.parse_event(raw.decode("utf-8", "replace").rstrip("\r"))
-        return WorkloadEvent(event) if event is not None else None
-    for rule in RULES:
-        if rule.needle in raw:
-            text = raw.decode("utf-8", "replace").strip()
-            match = rule.pattern.search(text)
-            if match is not None:
-                return _memory_event(rule, match, text)
-    return None
+    def _block(self, raw: bytes) -> Iterator[LogEvent]:
+        """The events of some whole lines."""
+        begins, self._offset = self._offset, self._offset + len(raw)
+        noisy = b"\x1b" in raw or b"\x00" in raw
+        block = _NOISE.sub(b"", raw) if noisy else raw
+        self._last = _last_line(block) or self._last
+        for start, end, needles in suspects.lines(block):
+            line = block[start:end]
+            if not needles:
+                yield from _workload_event(line)
+            if line.startswith(_EVENT):
+                continue
+            place = _same_line(raw, block.count(b"\n", 0, start)) if noisy else start
+            yield from read(line, needles, begins + place)
 
 
-def _memory_event(rule: Rule, match: re.Match[str], text: str) -> MemoryEvent:
-    groups = match.groupdict()
-    size: int | None = None
-    if groups.get("bytes"):
-        size = int(groups["bytes"])
-    elif groups.get("size"):
-        size = parse_size(groups["size"])
-    allocator = groups.get("allocator")
-    kind = MemoryKind.HOST if allocator in HOST_ALLOCATORS else rule.kind
-    return MemoryEvent(kind, rule.id, text[:1000], allocator, size, rule.echo)
+def _end_of_block(data: bytes, start: int) -> int:
+    """Where the last line ends that `MAX_LINE` bytes hold; `start` where none does yet."""
+    limit = start + MAX_LINE
+    end = data.rfind(b"\n", start, limit)
+    if end >= 0:
+        return end + 1
+    return limit if len(data) >= limit else start
+
+
+def _same_line(raw: bytes, number: int) -> int:
+    """Where line `number` of `raw` begins."""
+    place = 0
+    for _ in range(number):
+        place = raw.index(b"\n", place) + 1
+    return place
+
+
+def _last_line(block: bytes) -> bytes:
+    """The last line of `block` that is neither empty nor the workload's; b"" if there is none."""
+    end = len(block)
+    while end > 0:
+        start = block.rfind(b"\n", 0, end) + 1
+        line = block[start:end]
+        if line and not line.isspace() and not line.startswith(_EVENT):
+            return line
+        end = start - 1
+    return b""
+
+
+def _workload_event(line: bytes) -> Iterator[WorkloadEvent]:
+    try:
+        event = contract.parse_event(line.decode("utf-8", "replace"))
+    except RecursionError:  # braces without end
+        return
+    if event is not None:
+        yield WorkloadEvent(event)
+
+
+def classify(line: bytes) -> list[LogEvent]:
+    """What one line says; nothing, for most lines."""
+    watcher = LogWatcher()
+    return [*watcher.feed(line), *watcher.close()]

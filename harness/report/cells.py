@@ -17,6 +17,8 @@ def shown(cell: Cell | None, value: str) -> str:
         return NOT_RUN
     failed = ", ".join(dict.fromkeys(status.value for status in cell.failed))
     mark = SYNTHETIC if cell.synthetic else ""
+    if value == "resource":
+        return ", ".join(cell.resources) + (mark if cell.resources else "")
     if value == "status":
         held = ("pressure" if cell.pressure else "ok") if cell.completed else ""
         return ", ".join(word for word in (held, failed) if word) + mark

@@ -11,16 +11,21 @@ from typing import Any
 
 from pydantic_core import to_json
 
+from harness.analysis.bottleneck import achieved_flops, bottleneck, share_of_peak
 from harness.analysis.pivot import TIMES, lay_out
-from harness.analysis.warnings import find_warnings, summaries
+from harness.analysis.warnings import find_warnings, placed, summaries
+from harness.catalog import models
+from harness.model import Record
+from harness.report import cost, verdict
 from harness.report.cells import shown
-from harness.report.groups import groups_of
+from harness.report.groups import groups_of, measured
 from harness.results.reading import Run
 
 
 def json(runs: Sequence[Run]) -> str:
-    """One object: each run's facts and standing records, what repeats say together, warnings."""
-    groups = groups_of(runs)
+    """One object: each run's facts and standing records, what repeats say together, warnings,
+    costs where a price is known, verdicts."""
+    groups = groups_of(measured(runs))
     content = {
         "runs": [{**dict(run.info), "records": list(run.standing().values())} for run in runs],
         "summary": [
@@ -30,9 +35,26 @@ def json(runs: Sequence[Run]) -> str:
             for value in TIMES
             for case_id, found in summaries(group.records, value).items()
         ],
+        "speed": [_speed(at, record) for at, record in placed(groups)],
         "warnings": find_warnings(groups),
+        "cost": cost.as_data(runs),
+        "verdicts": verdict.as_data(groups_of(runs)),
     }
     return to_json(content, indent=2, inf_nan_mode="null").decode()
+
+
+def _speed(at: str, record: Record) -> dict[str, Any]:
+    """What a record's images per second come to, and what the model asks for an image."""
+    model = models().get(record.case.model)
+    return {
+        "case": at,
+        "repeat": record.repeat,
+        "achieved_flops": achieved_flops(record),
+        "share_of_peak": share_of_peak(record),
+        "bottleneck": bottleneck(record),
+        "training_flops_per_image": model.training_flops if model else None,
+        "flops_source": model.flops_source if model else None,
+    }
 
 
 def csv(runs: Sequence[Run]) -> str:
@@ -63,7 +85,7 @@ def flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def csv_pivot(runs: Sequence[Run], value: str, rows: Sequence[str], cols: Sequence[str]) -> str:
     """A line for each row of the table, marked as the table is; JSON has the bare figures."""
-    table = lay_out(groups_of(runs), rows, cols).table(value)
+    table = lay_out(groups_of(measured(runs)), rows, cols).table(value)
     text = io.StringIO()
     writer = csv_module.writer(text, lineterminator="\n")
     writer.writerow([" ".join(rows), *table.columns])
@@ -75,5 +97,6 @@ def csv_pivot(runs: Sequence[Run], value: str, rows: Sequence[str], cols: Sequen
 def json_pivot(runs: Sequence[Run], value: str, rows: Sequence[str], cols: Sequence[str]) -> str:
     """The table with all that is known of each cell."""
     return json_module.dumps(
-        {"value": value, **asdict(lay_out(groups_of(runs), rows, cols).table(value))}, indent=2
+        {"value": value, **asdict(lay_out(groups_of(measured(runs)), rows, cols).table(value))},
+        indent=2,
     )

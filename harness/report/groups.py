@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from harness.analysis.fit import PURPOSE, purpose_of
 from harness.analysis.pivot import Group
 from harness.matrix import Selection
-from harness.model import Record
+from harness.model import Case, Record
 from harness.results.reading import Run
 
 
@@ -49,17 +50,22 @@ def _counted_on(record: Record, before: int) -> Record:
     return record.model_copy(update={"repeat": before + record.repeat}) if before else record
 
 
+def measured(runs: Sequence[Run]) -> list[Run]:
+    """The runs without the probes of ``harness fit``, which measured nothing that compares."""
+    return [_only(run, lambda case: purpose_of(case) != PURPOSE) for run in runs]
+
+
 def selected(runs: Sequence[Run], selection: Selection) -> list[Run]:
     """The part of the runs that `selection` takes. Raises InputError where that is nothing."""
     if selection == Selection():
         return list(runs)
     selection.of([case for run in runs for case in run.info.cases])
-    parts = [_part(run, selection) for run in runs]
+    parts = [_only(run, selection.takes) for run in runs]
     return [part for part in parts if part.info.cases]
 
 
-def _part(run: Run, selection: Selection) -> Run:
-    cases = tuple(case for case in run.info.cases if selection.takes(case))
+def _only(run: Run, takes: Callable[[Case], bool]) -> Run:
+    cases = tuple(case for case in run.info.cases if takes(case))
     ids = {case.id for case in cases}
     records = tuple(record for record in run.records if record.case_id in ids)
     return replace(run, info=run.info.model_copy(update={"cases": cases}), records=records)

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from xml.etree import ElementTree
 
 from harness.model import Case, Record, Status, as_expected
+from harness.report.groups import measured
 from harness.results.reading import Run
 
 
 def junit(runs: Sequence[Run]) -> str:
     """A suite for each run, a test for each repeat; an expected failure passes."""
     suites = ElementTree.Element("testsuites")
-    for run in runs:
+    for run in measured(runs):
         _suite(suites, run)
     ElementTree.indent(suites)
     return ElementTree.tostring(suites, encoding="unicode", xml_declaration=True)

@@ -13,12 +13,13 @@ from harness.analysis.statistics import WITHIN_RUN
 from harness.analysis.warnings import Placed, find_warnings, placed
 from harness.host.fingerprint import Fingerprint
 from harness.model import Case, Record
+from harness.report import cost, fits, memory, telemetry, verdict
 from harness.report.baselines import PREDICTED, SYNTHETIC, published
 from harness.report.cells import shown
-from harness.report.groups import groups_of
+from harness.report.groups import groups_of, measured
 from harness.report.repeats import repeats
 from harness.results.reading import Run
-from harness.units import human_bytes
+from harness.units import human_bytes, named
 
 MOST_DETAILS = 200
 """Rows of details that somebody reads; more of them are for programs."""
@@ -30,7 +31,12 @@ TITLES = {
     "total_inference_s": "Total inference time in seconds (model loading + prediction)",
     "images_per_s": "Images per second in training",
     "peak_device_bytes": "Peak memory of the device",
-    "peak_host_bytes": "Peak memory of the host",
+    "peak_device_used_bytes": "Peak memory of the device, everything on it (NVML)",
+    "peak_device_processes_bytes": "Peak memory of the device, the case's processes (NVML)",
+    "peak_host_bytes": "Peak memory of the host, of the larger phase's process",
+    "peak_cgroup_bytes": "Peak memory of the host, of the whole container",
+    "peak_processes_bytes": "Peak memory of the host, of all processes of the case",
+    "resource": "What it lacked other than memory",
     "status": "How it ended",
 }
 
@@ -62,13 +68,25 @@ def markdown_pivot(
 
 def _render(runs: Sequence[Run], style: str, heading: str) -> str:
     grid = partial(tabulate, tablefmt=style, disable_numparse=True)
-    groups = groups_of(runs)
-    named = placed(groups)
-    records = [record for _, record in named]
-    cases = [case for group in groups for case in group.cases]
-    layout = lay_out(groups, ["dataset"], ["model"])
+    everything = groups_of(runs)
+    groups = groups_of(measured(runs))
     parts = [
         *_machines(runs, grid, heading),
+        *(_study(runs, groups, grid, heading) if any(group.cases for group in groups) else []),
+        *fits.section(everything, heading),
+        *_notes(runs, groups),
+        *cost.section(runs, grid, heading),
+        *verdict.section(everything, heading),
+    ]
+    return "\n".join(parts)
+
+
+def _study(runs: Sequence[Run], groups: Sequence[Group], grid: Grid, heading: str) -> list[str]:
+    everything = placed(groups)
+    records = [record for _, record in everything]
+    cases = [case for group in groups for case in group.cases]
+    layout = lay_out(groups, ["dataset"], _columns(cases))
+    return [
         heading.format(TITLES["total_execution_s"] + _over(cases)),
         _table(layout.table("total_execution_s"), "total_execution_s", grid, "dataset"),
         "",
@@ -78,12 +96,17 @@ def _render(runs: Sequence[Run], style: str, heading: str) -> str:
         *repeats(groups, grid, heading),
         "",
         heading.format("Details"),
-        _details(named, grid),
+        _details(everything, {run.info.run_id: run.info.fingerprint for run in runs}, grid),
         "",
-        *_reasons(named),
-        *_notes(runs, groups),
+        *_reasons(everything),
+        *telemetry.section(everything, grid, heading),
     ]
-    return "\n".join(parts)
+
+
+def _columns(cases: Sequence[Case]) -> list[str]:
+    """The study's columns are its models; each framework has its own where there are several."""
+    several = len({case.framework for case in cases}) > 1
+    return ["model", "framework"] if several else ["model"]
 
 
 def _pivot(
@@ -94,7 +117,7 @@ def _pivot(
 ) -> str:
     value, rows, cols = wanted
     grid = partial(tabulate, tablefmt=style, disable_numparse=True)
-    groups = groups_of(runs)
+    groups = groups_of(measured(runs))
     table = lay_out(groups, rows, cols).table(value)
     cases = [case for group in groups for case in group.cases]
     title = TITLES[value] + (_over(cases) if value == "total_execution_s" else "")
@@ -123,11 +146,15 @@ def _hardware(machine: Fingerprint) -> list[list[str]]:
         [f"GPU {n}", f"{gpu.name}, {human_bytes(gpu.memory)}"] for n, gpu in enumerate(machine.gpus)
     ]
     return [
-        ["CPU", f"{machine.cpu} ({machine.cpu_count} threads)"],
+        ["CPU", f"{machine.cpu} ({machine.cpu_count} threads{_quota(machine)})"],
         *(gpus or [["GPU", "none that NVML sees"]]),
         ["RAM", human_bytes(machine.ram)],
         ["storage", human_bytes(machine.storage)],
     ]
+
+
+def _quota(machine: Fingerprint) -> str:
+    return "" if machine.cpu_quota is None else f", a quota of {machine.cpu_quota:g}"
 
 
 # ------------------------------------------------------------------ one table
@@ -144,20 +171,20 @@ def _table(table: Table, value: str, grid: Grid, corner: str) -> str:
 # ------------------------------------------------------------------ details and notes
 
 
-_DETAILS = ["case", "status", "execution s", "inference s", "images/s", "memory"]
+_DETAILS = ["case", "status", "execution s", "inference s", "images/s", *memory.HEADERS]
 _PLACE = ["device", "in"]
 
 
-def _details(records: Sequence[Placed], grid: Grid) -> str:
+def _details(records: Sequence[Placed], machines: memory.Machines, grid: Grid) -> str:
     """One row a record; where all ran in the same place, that is said once below."""
     if len(records) > MOST_DETAILS:
         return f"{len(records)} records: --format csv has a line for each"
     places = {_place(record) for _, record in records if record.device.kind is not None}
     if len(places) != 1:
-        rows = [[*_detail(at, record), *_place(record)] for at, record in records]
+        rows = [[*_detail(at, record, machines), *_place(record)] for at, record in records]
         return grid(rows, headers=_DETAILS + _PLACE)
     device, inside = places.pop()
-    table = grid([_detail(at, record) for at, record in records], headers=_DETAILS)
+    table = grid([_detail(at, record, machines) for at, record in records], headers=_DETAILS)
     return f"{table}\n\nmeasured on {device}, in {inside}"
 
 
@@ -166,16 +193,16 @@ def _place(record: Record) -> tuple[str, str]:
     return record.device.name or record.device.kind or "an unknown device", inside
 
 
-def _detail(at: str, record: Record) -> list[str]:
-    timing, memory = record.timing, record.memory
-    peak = memory.peak_device_bytes or memory.peak_host_bytes
+def _detail(at: str, record: Record, machines: memory.Machines) -> list[str]:
+    timing = record.timing
+    lacked = f" ({record.resource})" if record.resource else ""
     return [
         at + (f" #{record.repeat}" if record.repeat > 1 else ""),
-        record.status.value,
+        record.status.value + lacked,
         _seconds(record, "total_execution_s"),
         _seconds(record, "total_inference_s"),
         "" if timing.images_per_s is None else f"{timing.images_per_s:.1f}",
-        "" if peak is None else human_bytes(peak),
+        *memory.cells(record, machines),
     ]
 
 
@@ -209,10 +236,11 @@ def _notes(runs: Sequence[Run], groups: Sequence[Group]) -> list[str]:
     elif any(record.status.completed for record in records) and _all_single(groups):
         notes.append(f"one repeat each: {WITHIN_RUN}")
     for warning in find_warnings(groups):
-        names = ", ".join(warning.where[:MOST_NAMED])
-        more_of_them = len(warning.where) - MOST_NAMED
-        others = f" and {more_of_them} more" if more_of_them > 0 else ""
-        notes.append(f"{warning.kind.value}: {names}{others}: {warning.message}; {warning.remedy}")
+        names = named(warning.where, MOST_NAMED)
+        notes.append(f"{warning.kind.value}: {names}: {warning.message}; {warning.remedy}")
+    for run in runs:
+        without = dict.fromkeys(what for one in run.info.invocations for what in one.left_out)
+        notes += [f"{run.info.run_id} ran without {what}" for what in without]
     notes += [f"Everything is kept in {run.path}" for run in runs]
     return notes
 

@@ -15,6 +15,7 @@ from pydantic import Field
 
 from harness.errors import MachineError
 from harness.host.fingerprint import Fingerprint
+from harness.host.home import home_folder
 from harness.model import SCHEMA_VERSION, Case, Frozen, Record
 from harness.results.files import append_line, held, told_clearly, write_atomic
 
@@ -26,17 +27,26 @@ RECORD_FILE = "record.json"
 class Invocation(Frozen):
     """One start of the harness on this run, and why it took the runtime it took.
 
-    `order_seed` is what a shuffled order came from.
+    `order_seed` is what a shuffled order came from; `interpreter` the Python that ran the cases
+    where no image did, with its versions; `left_out` what of a container's isolation and limits
+    the machine did not grant. `price_per_hour` (in `currency`) is what the machine was said to
+    cost, `preparation_s` the seconds from the command's first look at the machine until the first
+    case could begin (data, image, set-up); older runs lack them.
     """
 
     started_at: str
     finished_at: str | None = None
     runtime: str
     runtime_reason: str
+    interpreter: str | None = None
+    left_out: tuple[str, ...] = ()
     harness_version: str
     python: str
     matrix_sha256: str | None = None
     order_seed: int | None = None
+    price_per_hour: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    currency: str | None = Field(default=None, pattern=r"^[A-Z]{3}$")
+    preparation_s: float | None = None
 
 
 class RunInfo(Frozen):
@@ -64,7 +74,10 @@ def now() -> str:
 
 def impersonal(text: str) -> str:
     """`text` without the caller's home folder, for what is written into results."""
-    home = str(Path.home())
+    try:
+        home = str(home_folder())
+    except MachineError:
+        return text
     return text.replace(home, "~") if len(home) > 1 else text
 
 

@@ -12,10 +12,13 @@ from pathlib import Path
 
 from harness.errors import InfraError
 from harness.events import OnEvent, Stopped
-from harness.model import Exit, LaunchSpec, PlannedCase, Record, Status
+from harness.model import Exit, LaunchSpec, Limits, PlannedCase, Record, Status
+from harness.probes.case import CaseProcesses
 from harness.results.files import held, write_atomic
 from harness.results.run import RECORD_FILE
+from harness.runner.meter import Meter
 from harness.runner.record import Ending, Place, make_record
+from harness.runner.sampling import sampled
 from harness.runner.vigil import Killed, Vigil
 from harness.runner.watch import Watch
 from harness.runtimes.base import Attempt, Chunk, Runtime
@@ -51,16 +54,18 @@ def run_attempt(
     ended and recorded as interrupted. Raises MachineError where the folder cannot be written.
     """
     write_atomic(place.folder / SPEC_FILE, json.dumps(planned.spec, indent=2) + "\n")
-    watch = Watch(planned.id, place.folder / LOG_FILE, on_event)
+    watch, meter = Watch(planned.id, place.folder / LOG_FILE, on_event), Meter()
+    launch = _launch_spec(planned, workload, place)
     try:
         # The workload ends itself once this lock is let go, should the harness be killed.
         with held(place.folder / SPEC_FILE, f"another harness is at work on {place.folder}"):
-            ending = _run(runtime, _launch_spec(planned, workload, place), planned, watch, stopped)
+            ending = _run(runtime, launch, planned.case.limits, watch, meter, stopped)
     finally:
+        meter.close()
         watch.close()
         # The workload removes it too, unless it was killed.
         (place.folder / contract.MODEL_FILE).unlink(missing_ok=True)
-    record = make_record(planned, runtime.name, place, watch, ending)
+    record = make_record(planned, runtime.name, place, watch, ending, meter.memory())
     write_atomic(place.folder / RECORD_FILE, record.model_dump_json() + "\n")
     return record
 
@@ -95,16 +100,23 @@ def _launch_spec(planned: PlannedCase, workload: Path, place: Place) -> LaunchSp
 
 
 def _run(
-    runtime: Runtime, spec: LaunchSpec, planned: PlannedCase, watch: Watch, stopped: Stopped
+    runtime: Runtime,
+    spec: LaunchSpec,
+    limits: Limits,
+    watch: Watch,
+    meter: Meter,
+    stopped: Stopped,
 ) -> Ending:
     attempt: Attempt | None = None
     killed: Killed | None = None
     try:
         attempt = runtime.start(spec)
-        with _Reader(attempt) as reader:
-            killed = _follow(
-                attempt, reader, watch, Vigil.over(attempt, planned.case.limits), stopped
-            )
+        first = attempt.first_process()
+        case = CaseProcesses(first.pid, first.container) if first is not None else None
+        meter.begin(case, spec.device)
+        vigil = Vigil.over(attempt, limits)
+        with sampled(case, spec.device, spec.out), _Reader(attempt) as reader:
+            killed = _follow(attempt, reader, watch, vigil, meter, stopped)
             if killed is not None:
                 attempt.stop(GRACE_S)
                 _drain(reader, watch)
@@ -126,7 +138,12 @@ def _ending(ended: Exit, killed: Killed | None, error: InfraError | None = None)
 
 
 def _follow(
-    attempt: Attempt, reader: _Reader, watch: Watch, vigil: Vigil, stopped: Stopped
+    attempt: Attempt,
+    reader: _Reader,
+    watch: Watch,
+    vigil: Vigil,
+    meter: Meter,
+    stopped: Stopped,
 ) -> Killed | None:
     """Read until output and case have ended, or say why the case has to be ended."""
     look_at = time.monotonic() + LOOK_EVERY_S
@@ -137,6 +154,7 @@ def _follow(
             watch.feed(chunk)
         elif reader.finished:
             return None
+        meter.look()
         moment = time.monotonic()
         if moment >= look_at:
             look_at = moment + LOOK_EVERY_S

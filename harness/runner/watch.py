@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import InfraError
-from harness.events import MemoryEventSeen, OnEvent, PhaseStarted, Progress
-from harness.model import MemoryEvent
-from harness.probes.logs import LogWatcher, WorkloadEvent
+from harness.events import MemoryEventSeen, OnEvent, PhaseStarted, Progress, ResourceEventSeen
+from harness.model import MemoryEvent, MemoryKind, ResourceEvent
+from harness.probes.findings import Findings
+from harness.probes.logs import LogEvent, LogWatcher, WorkloadEvent
 from harness.results.files import told_clearly
 from harness.results.run import now
 from harness.runtimes.base import Chunk
@@ -18,17 +19,17 @@ from harness.runtimes.base import Chunk
 MAX_LOG = 64 << 20
 """Bytes of a case's output that are kept; all of it is watched."""
 
-MAX_EVENTS = 1000
-"""Memory events that are kept for the judge; all of them are counted."""
+MAX_TOLD = 1000
+"""Messages of a case about memory and resources that are passed up; all of them are counted."""
 
 
 class Watch:
-    """Keeps the log, gathers the memory events, and passes progress up."""
+    """Keeps the log, gathers what it says of memory and resources, and passes progress up."""
 
     def __init__(self, case_id: str, log: Path, on_event: OnEvent) -> None:
-        self.memory_events: list[MemoryEvent] = []
+        self.findings = Findings()
         self.device: dict[str, Any] | None = None
-        self._failures = 0
+        self._told = 0
         self.last_line = ""
         self.started_at = now()
         self._case_id = case_id
@@ -37,11 +38,6 @@ class Watch:
             self._log = log.open("wb", buffering=0)
         self._left = MAX_LOG
         self._watchers: dict[int, LogWatcher] = {}
-
-    @property
-    def pressure_events(self) -> int:
-        """How often an allocator ran short; what is only told again is not counted again."""
-        return max(self._failures, int(bool(self.memory_events)))
 
     def feed(self, chunk: Chunk) -> None:
         stream, data = chunk
@@ -68,10 +64,10 @@ class Watch:
         except OSError as error:
             raise InfraError(f"the log could not be written: {error.strerror}") from error
 
-    def _take(self, event: MemoryEvent | WorkloadEvent) -> None:
-        if isinstance(event, MemoryEvent):
-            self._remember(event)
-            self._on_event(MemoryEventSeen(self._case_id, event))
+    def _take(self, event: LogEvent) -> None:
+        if not isinstance(event, WorkloadEvent):
+            self.findings.take(event)
+            self._tell(event)
         elif event.data["event"] == "device":
             self.device = event.data
         else:
@@ -79,10 +75,20 @@ class Watch:
             if progress is not None:
                 self._on_event(progress)
 
-    def _remember(self, event: MemoryEvent) -> None:
-        self._failures += not event.echo
-        if len(self.memory_events) < MAX_EVENTS:
-            self.memory_events.append(event)
+    def _tell(self, event: LogEvent) -> None:
+        told = _message(self._case_id, event)
+        if told is not None and self._told < MAX_TOLD:
+            self._told += 1
+            self._on_event(told)
+
+
+def _message(case_id: str, event: LogEvent) -> MemoryEventSeen | ResourceEventSeen | None:
+    """What is worth telling while the case runs: notices and hints may mean nothing."""
+    if isinstance(event, MemoryEvent) and event.kind is not MemoryKind.NOTICE:
+        return MemoryEventSeen(case_id, event)
+    if isinstance(event, ResourceEvent) and not event.hint:
+        return ResourceEventSeen(case_id, event)
+    return None
 
 
 def _progress(case_id: str, data: Mapping[str, Any]) -> PhaseStarted | Progress | None:

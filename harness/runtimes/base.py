@@ -1,8 +1,9 @@
-"""What every runtime offers. A new one is a page: start, and the six things below."""
+"""What every runtime offers. A new one is a page: start, and the seven things below."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 from harness.model import Exit, LaunchSpec
@@ -11,6 +12,18 @@ STDOUT, STDERR = 1, 2
 
 Chunk = tuple[int, bytes]
 """The stream it came from (STDOUT or STDERR) and the bytes, cut anywhere."""
+
+
+@dataclass(frozen=True)
+class FirstProcess:
+    """A case's first process as this machine counts them.
+
+    `container` is the whole id of the container it runs in, None where it runs in none that an
+    engine keeps apart.
+    """
+
+    pid: int
+    container: str | None = None
 
 
 class Attempt(Protocol):
@@ -24,6 +37,9 @@ class Attempt(Protocol):
 
     def cpu_s(self) -> float | None:
         """Seconds of processor time used so far; None where it cannot be known."""
+
+    def first_process(self) -> FirstProcess | None:
+        """Where what the case uses can be looked up; None where it cannot, or where it ended."""
 
     def stop(self, grace_s: float) -> None:
         """Ask it to end (TERM), and end it (KILL) after `grace_s`."""

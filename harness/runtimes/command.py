@@ -6,6 +6,11 @@ from harness.model import Device
 
 SPEC_FILE = "spec.json"
 
+WORKLOAD, OUT, DATA, WEIGHTS = (
+    f"/harness/{name}" for name in ("workload", "out", "data", "weights")
+)
+"""Where a container has its folders."""
+
 
 def arguments(python: str, workload: str, out: str, data: str, weights: str | None) -> list[str]:
     """The command as a list; the folders are as the workload sees them."""
@@ -31,3 +36,14 @@ def environment(device: Device, scratch: str) -> dict[str, str]:
         "TF_CPP_MIN_LOG_LEVEL": "0",
         **shown,
     }
+
+
+def visible(device: Device) -> dict[str, str]:
+    """Names the GPU by its UUID to a case that is shown every GPU of the machine.
+
+    An AMD card without an id, which goes by its PCI address, cannot be named to ROCm.
+    """
+    if device.kind != "gpu" or device.uuid is None or device.uuid.startswith("PCI-"):
+        return {}
+    name = "ROCR_VISIBLE_DEVICES" if device.vendor == "amd" else "CUDA_VISIBLE_DEVICES"
+    return {name: device.uuid}

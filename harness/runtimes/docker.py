@@ -1,52 +1,48 @@
-"""Cases in containers of the Docker engine."""
+"""Cases in containers of an engine that speaks Docker's API: Docker's own, or Podman."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import shutil
-import signal
-import socket
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any, cast
-
-from docker.errors import NotFound
-from docker.models.containers import Container
-from docker.utils.socket import frames_iter
+from typing import Any
 
 from harness.errors import InfraError, MachineError, NoGpuSupportError
-from harness.model import Exit, LaunchSpec
-from harness.runtimes.base import STDERR, STDOUT, Chunk
+from harness.host.amd import device_nodes
+from harness.model import Device, LaunchSpec
 from harness.runtimes.containers import find, remove
+from harness.runtimes.dialects import DIALECTS
+from harness.runtimes.docker_attempt import DockerAttempt
 from harness.runtimes.docker_options import Terms, options
 from harness.runtimes.engine import ENGINE_ERRORS, Engine, explain, infra
-
-TOOLKIT = ("nvidia-container-runtime-hook", "nvidia-container-runtime", "nvidia-ctk")
-HOW_TO_GIVE_A_GPU = (
-    "install NVIDIA's container toolkit and restart Docker, "
-    "or measure in this environment with --runtime local"
-)
-ENDED = ("exited", "dead", "removing")
-KILLED = (128 + signal.SIGTERM, 128 + signal.SIGKILL)
-SETTLING_S = 1.0
-"""How long an engine may take to say that a container whose output has ended is over."""
+from harness.runtimes.gpu_support import require_gpu_support
 
 
 class DockerRuntime:
-    """The real engine, through the `docker` package."""
-
-    name = "docker"
+    """A real engine, through the `docker` package; what differs between two is in its terms."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self.terms = Terms(os.getuid(), os.getgid(), engine.rootless, engine.remaps_users)
+        self.terms = Terms(
+            os.getuid(),
+            os.getgid(),
+            engine.rootless,
+            engine.remaps_users,
+            limits=engine.limits,
+            selinux=engine.selinux,
+            dialect=DIALECTS[engine.kind],
+        )
+
+    @property
+    def name(self) -> str:
+        return self.engine.kind
 
     def start(self, spec: LaunchSpec) -> DockerAttempt:
         """Create, attach, then start: attached before the start, no byte of the log is lost."""
+        _require_folders(spec)
         try:
-            container = self.engine.client.containers.create(**options(spec, self.terms))
+            container = self.engine.client.containers.create(**self.container_options(spec))
         except ENGINE_ERRORS as error:
             raise infra("the container could not be created", error) from error
         attempt = DockerAttempt(self.engine, container)
@@ -58,19 +54,24 @@ class DockerRuntime:
             raise infra("the container could not be started", error) from error
         return attempt
 
+    def container_options(self, spec: LaunchSpec) -> dict[str, Any]:
+        """What the engine is told of a case: arguments of ``containers.create``."""
+        if spec.device.vendor != "amd":
+            return options(spec, self.terms)
+        try:
+            return options(spec, self.terms, device_nodes(str(spec.device.uuid)))
+        except LookupError as error:
+            raise InfraError(f"the GPU {spec.device.name} is gone: {error}") from error
+
     def sweep(self, labels: Mapping[str, str]) -> list[str]:
         return remove(find(self.engine, *(f"{name}={value}" for name, value in labels.items())))
 
-    def require_gpu_support(self) -> None:
-        """Raise NoGpuSupportError where nothing of NVIDIA's toolkit can be seen.
+    def require_gpu_support(self, devices: Iterable[Device]) -> None:
+        """Raise NoGpuSupportError where it can be seen that one cannot be given to a container.
 
         Only a glance, before an image is fetched; `rehearse` is what proves it.
         """
-        if "nvidia" not in self.engine.runtimes and not any(map(shutil.which, TOOLKIT)):
-            raise NoGpuSupportError(
-                "the engine cannot give a container a GPU: NVIDIA's container toolkit is not here",
-                HOW_TO_GIVE_A_GPU,
-            )
+        require_gpu_support(self.engine, devices)
 
     def rehearse(self, spec: LaunchSpec) -> list[str]:
         """Start `spec` with a command that does nothing, to find refusals before the first case.
@@ -78,22 +79,34 @@ class DockerRuntime:
         Returns what had to be left out. Raises NoGpuSupportError where the engine cannot give the
         container its GPU, and MachineError where it refuses for another reason.
         """
+        left_out = self._limits(spec)
         try:
             self._start_nothing(spec)
         except ENGINE_ERRORS as error:
             if "rlimit" not in str(error):
-                raise _refusal(spec, error) from error
+                raise self._refusal(spec, error) from error
         else:
-            return []
+            return left_out
         self.terms = replace(self.terms, raises_limits=False)
         try:
             self._start_nothing(spec)
         except ENGINE_ERRORS as error:
-            raise _refusal(spec, error) from error
-        return ["its memlock and stack limits (this engine may not raise them)"]
+            raise self._refusal(spec, error) from error
+        return [*left_out, "its memlock and stack limits (this engine may not raise them)"]
+
+    def _limits(self, spec: LaunchSpec) -> list[str]:
+        if self.engine.limits:
+            return []
+        why = f"this {self.terms.dialect.spoken} has no control groups to limit with"
+        if spec.memory_limit is not None:
+            raise MachineError(
+                f"the memory of a container cannot be limited: {why}",
+                "leave memory_limit out, use a rootful engine, or boot with cgroup v2",
+            )
+        return [f"a limit on its processes ({why})"]
 
     def _start_nothing(self, spec: LaunchSpec) -> None:
-        nothing = {**options(spec, self.terms), "entrypoint": ["true"], "command": []}
+        nothing = {**self.container_options(spec), "entrypoint": ["true"], "command": []}
         container = self.engine.client.containers.create(**nothing)
         try:
             container.start()
@@ -102,133 +115,17 @@ class DockerRuntime:
             with contextlib.suppress(*ENGINE_ERRORS):
                 container.remove(force=True, v=True)
 
-
-def _refusal(spec: LaunchSpec, error: Exception) -> MachineError:
-    if spec.device.kind == "gpu":
-        return NoGpuSupportError(
-            f"the engine cannot give a container the GPU {spec.device.name}: {explain(error)}",
-            HOW_TO_GIVE_A_GPU,
-        )
-    return MachineError(f"the engine refuses to start a case: {explain(error)}")
-
-
-class DockerAttempt:
-    """One container, from its start to its removal."""
-
-    def __init__(self, engine: Engine, container: Container) -> None:
-        self.container = container
-        self._engine = engine
-        self._api = engine.client.api
-        self._id = str(container.id)
-        self.created = time.time()
-        self._socket: Any = None
-        self._seen = {STDOUT: 0, STDERR: 0}
-        self._stopped = False
-
-    def attach(self) -> None:
-        """Open the stream of both outputs; before the start, so that nothing is lost."""
-        wanted = {"stdout": 1, "stderr": 1, "stream": 1}
-        self._socket = self.container.attach_socket(params=wanted)
-        with contextlib.suppress(AttributeError):
-            self._socket._sock.settimeout(None)
-
-    def chunks(self) -> Iterator[Chunk]:
-        """Raw frames; where the stream ends early (engine restart), the log gives the rest."""
-        yield from self._frames()
-        if self._still_running():
-            yield from self._rest(STDOUT)
-            yield from self._rest(STDERR)
-
-    def _still_running(self) -> bool:
-        deadline = time.monotonic() + SETTLING_S
-        while self.running():
-            if time.monotonic() > deadline:
-                return True
-            time.sleep(0.02)
-        return False
-
-    def _frames(self) -> Iterator[Chunk]:
-        try:
-            for stream, data in frames_iter(self._socket, tty=False):
-                self._seen[stream] += len(data)
-                yield stream, data
-        except (OSError, ValueError):
-            return  # closed by remove(), or cut off: running() tells which
-
-    def _rest(self, stream: int) -> Iterator[Chunk]:
-        """What the log holds beyond the bytes seen. Attaching again would lose its first frames.
-
-        The engine keeps a bounded log: where its beginning is gone already, the gap is told.
-        """
-        ended = False
-        while not ended:
-            ended = not self.running()
-            known = self._seen[stream]
-            only = {"stdout": stream == STDOUT, "stderr": stream == STDERR}
-            with contextlib.suppress(*ENGINE_ERRORS):  # a silence ends the read: look, and go on
-                for data in self.container.logs(**only, stream=True, follow=not ended):
-                    new = data[known:]
-                    known = max(0, known - len(data))
-                    self._seen[stream] += len(new)
-                    if new:
-                        yield stream, new
-        if known:
-            yield (
-                stream,
-                b"\n[the stream broke off and the engine's log is cut: output is missing]\n",
+    def _refusal(self, spec: LaunchSpec, error: Exception) -> MachineError:
+        if spec.device.kind == "gpu":
+            return NoGpuSupportError(
+                f"the engine cannot give a container the GPU {spec.device.name}: {explain(error)}",
+                self.terms.dialect.gpu_step,
             )
+        return MachineError(f"the engine refuses to start a case: {explain(error)}")
 
-    def running(self) -> bool:
-        return str(self._state()["Status"]) not in ENDED
 
-    def cpu_s(self) -> float | None:
-        with contextlib.suppress(*ENGINE_ERRORS, KeyError, TypeError):
-            usage = self._api.stats(self._id, stream=False, one_shot=True)
-            return float(usage["cpu_stats"]["cpu_usage"]["total_usage"]) / 1e9
-        return None
-
-    def stop(self, grace_s: float) -> None:
-        self._stopped = True
-        try:
-            self.container.stop(timeout=round(grace_s))
-        except NotFound:
-            return
-        except ENGINE_ERRORS as error:
-            raise infra("the container could not be stopped", error) from error
-
-    def result(self) -> Exit:
-        state = self._state()
-        code = int(state["ExitCode"])
-        if code in KILLED and not self._stopped and not self._engine.takes_calls():
-            raise InfraError("the engine was stopped, and the container with it", transient=True)
-        return Exit(code=code, oom_killed=bool(state.get("OOMKilled")) or self._oom_event())
-
-    def _oom_event(self) -> bool:
-        """OOMKilled speaks of the first process only on some engines; events speak of all."""
-        try:
-            events = self._api.events(
-                since=int(self.created) - 1,
-                until=cast(Any, f"{time.time():.3f}"),  # not later, or the engine waits for it
-                filters={"container": self._id, "event": "oom"},
-                decode=True,
-            )
-            return any(True for _ in events)
-        except ENGINE_ERRORS:
-            return False
-
-    def remove(self) -> None:
-        if self._socket is not None:
-            with contextlib.suppress(OSError, AttributeError):
-                self._socket._sock.shutdown(socket.SHUT_RDWR)
-            with contextlib.suppress(OSError):
-                self._socket.close()
-        with contextlib.suppress(*ENGINE_ERRORS):
-            self.container.remove(force=True, v=True)
-
-    def _state(self) -> dict[str, Any]:
-        try:
-            state: dict[str, Any] = self._api.inspect_container(self._id)["State"]
-        except ENGINE_ERRORS as error:
-            what = f"the engine lost the container: {explain(error)}"
-            raise InfraError(what, transient=True) from error
-        return state
+def _require_folders(spec: LaunchSpec) -> None:
+    """Podman makes an empty folder of a source that is missing; Docker refuses it itself."""
+    for folder in (spec.workload, spec.out, spec.data, spec.weights):
+        if folder is not None and not folder.exists():
+            raise InfraError(f"the container could not be created: {folder} does not exist")

@@ -1,10 +1,12 @@
-"""The container engine: reached lazily, on this machine only."""
+"""An engine that speaks Docker's API: reached lazily, on this machine only."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import docker
@@ -24,6 +26,7 @@ ENGINE_ERRORS: tuple[type[Exception], ...] = (
 """All that a call to the engine may raise; its streams raise urllib3's own errors."""
 
 DEFAULT_SOCKET = "unix:///var/run/docker.sock"
+SELINUX = Path("/sys/fs/selinux/enforce")
 TIMEOUT_S = 60
 ANSWER_S = 5
 
@@ -32,13 +35,19 @@ HOW_TO_START = "start Docker (systemctl start docker), or measure without it: --
 
 @dataclass(frozen=True)
 class Engine:
-    """A connection and what the engine said of itself."""
+    """A connection and what the engine said of itself.
+
+    `kind` is ``docker`` or ``podman``. `limits`: it can limit and count what a container uses.
+    """
 
     client: docker.DockerClient
     url: str
+    kind: str
     version: str
     rootless: bool
     remaps_users: bool
+    limits: bool
+    selinux: bool
     runtimes: tuple[str, ...]
     root_folder: str
 
@@ -59,20 +68,48 @@ def connect() -> Engine:
     """
     url = _url()
     try:
-        client = docker.DockerClient(base_url=url, version="auto", timeout=TIMEOUT_S)
-        info: dict[str, Any] = client.info()
+        return reach(url)
     except ENGINE_ERRORS as error:
         raise NoEngineError(_why(url, error), HOW_TO_START) from error
-    options = info.get("SecurityOptions") or []
+
+
+def reach(url: str) -> Engine:
+    """The engine at `url`, told by what it says of itself. Raises one of ENGINE_ERRORS."""
+    client = docker.DockerClient(base_url=url, version="auto", timeout=TIMEOUT_S)
+    return described(client, url, client.info(), client.version())
+
+
+def described(
+    client: docker.DockerClient, url: str, info: Mapping[str, Any], version: Mapping[str, Any]
+) -> Engine:
+    """What the answers to /info and /version say. Pure."""
+    traits = info.get("SecurityOptions") or []
+    kind = "podman" if _is_podman(version) else "docker"
+    # Podman says it in a field of its own.
+    rootless = bool(info.get("Rootless")) or _has(traits, "rootless")
+    no_cgroup = rootless and str(info.get("CgroupVersion")) == "1"
     return Engine(
         client=client,
         url=url,
+        kind=kind,
         version=str(info.get("ServerVersion", "?")),
-        rootless=any(option.startswith("name=rootless") for option in options),
-        remaps_users=any(option.startswith("name=userns") for option in options),
+        rootless=rootless,
+        remaps_users=_has(traits, "userns"),
+        limits=bool(info.get("MemoryLimit")) and not no_cgroup,
+        # Podman does not say it here; it goes by the kernel.
+        selinux=_has(traits, "selinux") or (kind == "podman" and SELINUX.exists()),
         runtimes=tuple(info.get("Runtimes") or ()),
         root_folder=str(info.get("DockerRootDir") or "/"),
     )
+
+
+def _is_podman(version: Mapping[str, Any]) -> bool:
+    parts = version.get("Components") or ()
+    return any("podman" in str(part.get("Name", "")).lower() for part in parts)
+
+
+def _has(traits: Iterable[str], name: str) -> bool:
+    return any(trait.startswith(f"name={name}") for trait in traits)
 
 
 def _url() -> str:
@@ -81,12 +118,17 @@ def _url() -> str:
     except DockerException as error:
         raise MachineError(f"Docker's context cannot be read: {error}") from error
     url = os.environ.get("DOCKER_HOST") or context.get("base_url") or DEFAULT_SOCKET
+    require_here(url, "Docker", "DOCKER_HOST")
+    return str(url)
+
+
+def require_here(url: str, spoken: str, setting: str) -> None:
+    """Raise InputError where the engine that `setting` names is another machine's."""
     if not url.startswith(("unix://", "npipe://", "/")):
         raise InputError(
-            f"the Docker engine at {url} is on another machine",
-            "install the harness there and run the same command, or unset DOCKER_HOST",
+            f"the {spoken} engine at {url} is on another machine",
+            f"install the harness there and run the same command, or unset {setting}",
         )
-    return str(url)
 
 
 def _why(url: str, error: Exception) -> str:

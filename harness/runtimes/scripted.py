@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from harness.errors import InfraError
 from harness.model import Exit, LaunchSpec
-from harness.runtimes.base import STDERR, Chunk
+from harness.runtimes.base import STDERR, Chunk, FirstProcess
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,9 @@ class ScriptedAttempt:
 
     def cpu_s(self) -> float | None:
         return self.script.cpu_s()
+
+    def first_process(self) -> FirstProcess | None:
+        return None  # it has none
 
     def stop(self, grace_s: float) -> None:
         del grace_s  # a script ends at once

@@ -16,7 +16,11 @@ Reading = Tuple[int, int]
 Model = Any
 """A Keras model, of Keras 3 or tf.keras 2."""
 
-BACKENDS = {"tensorflow": ".tensorflow_backend"}
+BACKENDS = {
+    "tensorflow": ".tensorflow_backend",
+    "jax": ".jax_backend",
+    "torch": ".torch_backend",
+}
 
 
 class Stepper(Protocol):
@@ -34,13 +38,27 @@ class Stepper(Protocol):
         """Start a pass at its batch `step`: new order, new iterator, metrics at zero."""
 
     def run(self, steps: int) -> None:
-        """Start the pass's next `steps` batches, without waiting for the device."""
+        """Start the pass's next `steps` batches, without waiting for the device more than the
+        framework's own queue demands."""
 
     def sync(self) -> None:
         """Wait until all that was started has ended: reads something that the last step wrote."""
 
     def metrics(self) -> Dict[str, float]:
-        """The metrics over the pass so far."""
+        """The metrics over the pass so far.
+
+        It ends a pass: only after it need the model's variables hold what was learnt.
+        """
+
+
+class Trainer(Stepper, Protocol):
+    """A stepper that trains."""
+
+    def resident(self) -> Stepper:
+        """Trains the same model on one full batch that lies on the device already.
+
+        Its passes are the trainer's own: it can be run once that has begun one, and reads no data.
+        """
 
 
 class Predictor(Stepper, Protocol):
@@ -67,7 +85,7 @@ class Backend(Protocol):
 
     def trainer(
         self, model: Model, arrays: Arrays, batch_size: int, seed: int, jit: bool
-    ) -> Stepper:
+    ) -> Trainer:
         """Trains a compiled `model` in an order that `seed` and the epoch decide."""
 
     def validator(self, model: Model, arrays: Arrays, batch_size: int, jit: bool) -> Stepper:
@@ -80,7 +98,8 @@ class Backend(Protocol):
         """``kind`` and ``name`` of the device on which the model's last layer really lies."""
 
     def peak_device_bytes(self) -> Optional[int]:
-        """Most memory that the device's allocator has handed out at once; None on a CPU."""
+        """Most memory that the device's allocator has handed out at once; None where it keeps no
+        account, as on a CPU (but for TensorFlow's allocator BFC)."""
 
     def sensors(self) -> Callable[[], Optional[Reading]]:
         """Reads temperature and clock of the GPU that is used."""

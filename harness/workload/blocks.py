@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from .backend import Stepper
 from .contract import MIN_BLOCK_S
@@ -24,11 +24,15 @@ Clock = Callable[[], float]
 
 @dataclass(frozen=True)
 class Block:
-    """Some full batches in a row: number of steps, images in them, seconds they took."""
+    """Some full batches in a row: number of steps, images in them, seconds they took.
+
+    `start` is when they began on the machine's monotonic clock, which the host reads too.
+    """
 
     steps: int
     images: int
     seconds: float
+    start: float = field(default=0.0, compare=False)
 
 
 @dataclass
@@ -64,6 +68,11 @@ class Pace:
         self.fresh = True
         self._steps = FIRST_BLOCK_STEPS
 
+    @property
+    def steps(self) -> int:
+        """Steps of a block where nothing else limits it."""
+        return self._steps
+
     def next(self, remaining: int) -> int:
         """Steps of the next block; a rest that would make no whole block is taken along."""
         return remaining if remaining < 2 * self._steps else self._steps
@@ -81,11 +90,23 @@ class Pace:
 
 def time(work: Callable[[], Any], sync: Callable[[], None], clock: Clock) -> float:
     """Seconds that `work` took, from an idle device to an idle device."""
+    start, end = span(work, sync, clock)
+    return end - start
+
+
+def span(work: Callable[[], Any], sync: Callable[[], None], clock: Clock) -> Tuple[float, float]:
+    """When `work` began and when it had ended, from an idle device to an idle device."""
     sync()
     start = clock()
     work()
     sync()
-    return clock() - start
+    return start, clock()
+
+
+def run_block(stepper: Stepper, count: int, clock: Clock) -> Block:
+    """The pass's next `count` full batches."""
+    start, end = span(partial(stepper.run, count), stepper.sync, clock)
+    return Block(count, count * stepper.batch_size, end - start, start)
 
 
 def never(_so_far: Pass) -> bool:
@@ -121,8 +142,7 @@ def run_pass(
         done = 1
     while done < full:
         count = pace.next(full - done)
-        seconds = measure(partial(stepper.run, count))
-        block = Block(count, count * stepper.batch_size, seconds)
+        block = run_block(stepper, count, clock)
         result.blocks.append(block)
         pace.learn(block)
         done += count

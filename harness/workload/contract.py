@@ -16,12 +16,15 @@ PHASES = ("train", "infer")
 EVENT_PREFIX = ":::harness "
 """Starts each event line on stdout; one JSON object follows it on the same line."""
 
-FRAMEWORKS = ("tensorflow",)
+FRAMEWORKS = ("tensorflow", "jax", "torch")
 PRECISIONS = ("float32", "tf32", "mixed_float16", "mixed_bfloat16")
 WEIGHTS = ("random", "imagenet")
 CHECKPOINTS = ("none", "best_val_accuracy")
 MODELS = ("model-a", "model-b", "model-b-2021")
 MEASURES = ("full", "quick")
+FIT = "fit"
+"""A measure beside those of a matrix: a few steps, to see whether the batch fits memory."""
+
 DEVICES = ("gpu", "cpu")
 MODEL_FILE = "model.h5"
 """The trained model inside ``--out`` while the phases run; removed at the end.

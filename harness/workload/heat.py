@@ -4,24 +4,31 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import Any, Callable, Deque, Dict, Optional, Tuple
+from typing import Any, Callable, Deque, Dict, List, Optional, Tuple
 
 from . import blocks
 from .backend import Reading, Stepper
 from .blocks import Block, Clock, Pace, Pass
 
-FLAT_FOR_S = 30.0
+FLAT_FOR_S = 45.0
 LIMIT_S = 180.0
-CLOCK_SPREAD = 0.02
+CLOCK_SPREAD = 0.01
 """Clocks count as flat while they stay within this part of their mean."""
 TEMPERATURE_SPREAD_C = 1
 
 
 @dataclass(frozen=True)
 class Heating:
-    """How long the device was warmed, and whether clock and temperature were flat in the end."""
+    """How long the device was warmed, and whether clock and temperature were flat in the end.
+
+    `steps` took `steps_s` of the `seconds`: they are a part of the training like any other.
+    `partials` are the smaller last batches that it met; the first pays for what its shape needs.
+    """
 
     seconds: float
+    steps: int
+    steps_s: float
+    partials: List[float]
     steady: bool
     temperature_c: Optional[int]
     clock_mhz: Optional[int]
@@ -49,16 +56,21 @@ def heat(
         history.append((now, last))
         return is_flat(history, now)
 
+    measured: List[Block] = []
+    partials: List[float] = []
     complete = True
     epoch = 1
     while complete:
-        complete = blocks.run_pass(stepper, epoch, pace, clock, _silent, done).complete
-        complete = complete and clock() - start < LIMIT_S
+        warming = blocks.run_pass(stepper, epoch, pace, clock, _silent, done)
+        measured += warming.blocks
+        partials += [warming.partial_s] if warming.partial_s else []
+        complete = warming.complete and clock() - start < LIMIT_S
         epoch += 1
     now = clock()
     steady = last is not None and is_flat(history, now)
     temperature, mhz = last if last is not None else (None, None)
-    return Heating(now - start, steady, temperature, mhz)
+    steps, steps_s = sum(b.steps for b in measured), sum(b.seconds for b in measured)
+    return Heating(now - start, steps, steps_s, partials, steady, temperature, mhz)
 
 
 def is_flat(history: Deque[Tuple[float, Reading]], now: float) -> bool:

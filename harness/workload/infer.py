@@ -8,13 +8,13 @@ from dataclasses import asdict
 from typing import Any, Callable, Dict
 
 from . import backend as backends
-from . import blocks, contract, data, machine, models, output, quick
+from . import blocks, contract, data, machine, models, output, quick, trial
 from .backend import Array, Predictor
 from .blocks import Pace, Pass
 from .phases import Folders
 from .spec import Spec
 
-clock = time.perf_counter
+clock = time.monotonic
 
 
 def run(spec: Spec, folders: Folders) -> None:
@@ -37,9 +37,17 @@ def run(spec: Spec, folders: Folders) -> None:
     predictor = backend.predictor(model, images, spec.protocol.inference_batch_size, spec.jit)
     prepare_s = clock() - start
     on_block = output.progress(clock, phase="infer", steps=steps)
-    pace = Pace()
-    enough = _sampler(spec) if spec.measure == "quick" else blocks.never
-    result = blocks.run_pass(predictor, 0, pace, clock, on_block, enough)
+    figures: Dict[str, Any] = {"measured": contract.FIT}
+    if spec.measure == contract.FIT:
+        result = trial.try_out(predictor, clock, on_block)
+    else:
+        enough = _sampler(spec) if spec.measure == "quick" else blocks.never
+        result = blocks.run_pass(predictor, 0, Pace(), clock, on_block, enough)
+        figures = (
+            _whole(result, prepare_s, model_load_s, predictor, labels)
+            if result.complete
+            else _part(result, predictor)
+        )
     fields = {
         "startup_s": startup_s,
         "model_load_s": model_load_s,
@@ -48,11 +56,7 @@ def run(spec: Spec, folders: Folders) -> None:
         "first_predict_s": result.first_s,
         "images": len(images),
         "blocks": {"predict": [asdict(block) for block in result.blocks]},
-        **(
-            _whole(result, prepare_s, model_load_s, predictor, labels)
-            if result.complete
-            else _part(result, predictor)
-        ),
+        **figures,
         **output.surroundings(backend, model, spec.jit),
     }
     output.write_timing(folders.out, "infer", fields)

@@ -10,17 +10,17 @@ import resource
 import time
 from typing import Optional
 
-_IMPORTED = time.perf_counter()
+_IMPORTED = time.monotonic()
 _PLAUSIBLE_AGE_S = 3600.0
 
 
 def process_start() -> float:
-    """When this process was started, on the clock of `time.perf_counter`.
+    """When this process was started, on the clock of `time.monotonic`.
 
     To 10 ms, from the kernel's own record; where that is not to be had, the moment this module
     was imported.
     """
-    now = time.perf_counter()
+    now = time.monotonic()
     try:
         with open("/proc/self/stat", encoding="ascii", errors="replace") as file:
             # Fields are counted after the command's name, which may hold anything.

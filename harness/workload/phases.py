@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Callable, List, Optional, Sequence
 
-from . import contract, lifeline
+from . import contract, frameworks, lifeline
 from . import spec as specs
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -44,6 +44,7 @@ def main(argv: Sequence[str]) -> int:
     if arguments.phase is not None:
         # Ctrl-C reaches the whole terminal group: end as by any signal, without a traceback.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+        frameworks.choose(spec)
         importlib.import_module("." + arguments.phase, __package__).run(spec, folders)
         return 0
     lifeline.watch(arguments.spec)

@@ -27,6 +27,9 @@ SHARE = 0.25
 CLOSE = 0.01
 """Half of the interval over the mean at which a sample is good enough to stop early."""
 MIN_BLOCKS = 10
+LEAST_SAMPLE_S = 60.0
+"""A training is not measured for less, if the budget allows it: a few blocks in a row agree by
+chance on a machine that has two speeds or a neighbour (benchmarks/scripted_traces.py)."""
 PARTS = 3
 """How often overheads, partial batches and checkpoints are measured."""
 LONG_PART_S = 10.0
@@ -34,6 +37,14 @@ LONG_PART_S = 10.0
 
 VALIDATION_STEP = 0.4
 """What a validation step costs at most, in training steps: forward only. For the budget alone."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """How long a sample may take, and how long it takes in any case, in seconds."""
+
+    most_s: float
+    least_s: float = 0.0
 
 
 @dataclass
@@ -96,15 +107,18 @@ def sample_more(
     sample: Sample,
     pace: Pace,
     clock: Clock,
-    budget_s: float,
+    span: Span,
     on_block: Callable[[int, Block], None],
 ) -> None:
-    """Measure blocks, over as many passes as it takes, until they are precise or `budget_s` is
-    spent; then the parts of a pass that the blocks do not hold."""
+    """Measure blocks, over as many passes as it takes, until they are precise and `span` allows it,
+    or demands it; then the parts of a pass that the blocks do not hold."""
     start = clock()
 
     def enough(now: Pass) -> bool:
-        return precise(sample.blocks + now.blocks) or clock() - start >= budget_s
+        spent = clock() - start
+        return spent >= span.most_s or (
+            spent >= span.least_s and precise(sample.blocks + now.blocks)
+        )
 
     epoch = 1
     while not enough(Pass()):

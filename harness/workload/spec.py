@@ -52,6 +52,7 @@ class Spec:
     """One case, as the host asks for it.
 
     `budget_s` is how long ``quick`` may measure training steps; None leaves it to the workload.
+    `device_memory_bytes` is how much of a GPU's memory it may take; None leaves it all.
     """
 
     case_id: str
@@ -64,11 +65,13 @@ class Spec:
     batch_size: int
     precision: str
     jit: bool
+    deterministic: bool
     seed: int
     measure: str
     budget_s: Optional[float]
     protocol: Protocol
     device: str
+    device_memory_bytes: Optional[int]
 
 
 class _Fields:
@@ -166,11 +169,17 @@ def parse(document: Any) -> Spec:
         batch_size=fields.integer("batch_size", 1),
         precision=fields.text("precision", contract.PRECISIONS),
         jit=fields.flag("jit"),
+        deterministic=fields.flag("deterministic"),
         seed=fields.integer("seed", limit=SEED_LIMIT),
-        measure=fields.text("measure", contract.MEASURES),
+        measure=fields.text("measure", (*contract.MEASURES, contract.FIT)),
         budget_s=None if fields.absent("budget_s") else fields.seconds("budget_s"),
         protocol=_protocol(fields.inner("protocol")),
         device=fields.text("device", contract.DEVICES),
+        device_memory_bytes=(
+            None
+            if fields.absent("device_memory_bytes")
+            else fields.integer("device_memory_bytes", 1)
+        ),
     )
     fields.close()
     return spec

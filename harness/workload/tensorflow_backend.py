@@ -7,13 +7,14 @@ length and the smaller last batch too.
 
 from __future__ import annotations
 
+import os
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import tensorflow as tf
 
 from . import contract, data, nvml
 from .backend import Array, Arrays, Model, Reading
-from .keras_api import IS_KERAS_3, VERSION, keras
+from .keras_api import VERSION, build_state, last_bias, metrics, policy, settle
 from .machine import cpu_name
 from .spec import Spec
 
@@ -44,6 +45,15 @@ class _Feed:
         rows = self._order[step * self.batch_size : (step + 1) * self.batch_size]
         return (rows, *(tf.gather(array, rows) for array in self._arrays))
 
+    def first(self) -> List[Any]:
+        """The data's first full batch, on the CPU: elsewhere all of it would be copied first."""
+        with tf.device("CPU:0"):
+            return [array[: self.batch_size] for array in self._arrays]
+
+    def same(self) -> Any:
+        """An iterator that gives the first full batch for ever, gathered once."""
+        return iter(self._batches.take(1).cache().repeat().with_options(_without_autotune()))
+
     def iterator(self, step: int, order: Optional[Array] = None) -> Any:
         """A pass from its batch `step` on.
 
@@ -64,11 +74,7 @@ class _Stepper:
         self._iterator: Any = None
 
         def loop(iterator: Any, steps: Any) -> None:
-            def body(done: Any) -> List[Any]:
-                step(*next(iterator))
-                return [done + 1]
-
-            tf.while_loop(lambda done: done < steps, body, [tf.constant(0)])
+            _repeat(steps, lambda: step(*next(iterator)))
 
         # AutoGraph has nothing to convert: Keras's steps are written for graphs.
         self._loop = tf.function(loop, autograph=False)
@@ -85,22 +91,24 @@ class _KerasStepper(_Stepper):
     """A stepper over a compiled model's own `train_step` or `test_step`."""
 
     def __init__(self, feed: _Feed, model: Model, step: Step, jit: bool) -> None:
-        _build_state(model)
+        build_state(model, tf.one_hot([0], contract.CLASSES))
 
         def batch_step(x: Any, y: Any) -> None:
             step((x, y))
 
-        compiled = tf.function(batch_step, autograph=False, jit_compile=True) if jit else batch_step
+        # A function of its own: traced once, whichever loop calls it.
+        options = {"jit_compile": True} if jit else {}
+        compiled = tf.function(batch_step, autograph=False, **options)
         super().__init__(feed, lambda _rows, x, y: compiled(x, y))
         self._model = model
+        self._batch_step = compiled
 
     def begin(self, epoch: int, step: int = 0) -> None:
         self._model.reset_metrics()
         super().begin(epoch, step)
 
     def metrics(self) -> Dict[str, float]:
-        results = self._model.get_metrics_result()
-        return {name: float(value) for name, value in results.items()}
+        return metrics(self._model)
 
 
 class _Trainer(_KerasStepper):
@@ -113,7 +121,52 @@ class _Trainer(_KerasStepper):
         self._iterator = self._feed.iterator(step, data.order(self._seed, epoch, self.images))
 
     def sync(self) -> None:
-        _last_bias(self._model).numpy()
+        tf.convert_to_tensor(last_bias(self._model)).numpy()
+
+    def resident(self) -> _Resident:
+        return _Resident(self, self.on_card() if _visible_gpus() else self.on_host())
+
+    def on_host(self) -> Callable[[Any], None]:
+        """Steps on one batch in main memory: the trainer's own graph, for another would cost model
+        B a minute."""
+        iterator = self._feed.same()
+        return lambda steps: self._loop(iterator, steps)
+
+    def on_card(self) -> Callable[[Any], None]:
+        """Steps on one batch in variables, which lie where the model computes: in a GPU's memory,
+        which what an iterator gives is copied to."""
+        kept = [
+            # The open first dimension that the step was traced with: no second trace.
+            tf.Variable(array, shape=[None, *array.shape[1:]], trainable=False)
+            for array in self._feed.first()
+        ]
+
+        def loop(steps: Any) -> None:
+            _repeat(steps, lambda: self._batch_step(*map(tf.convert_to_tensor, kept)))
+
+        compiled: Callable[[Any], None] = tf.function(loop, autograph=False)
+        return compiled
+
+
+class _Resident:
+    """Runs `again`, training steps on one batch, in the trainer's passes."""
+
+    def __init__(self, trainer: _Trainer, again: Callable[[Any], None]) -> None:
+        self.images = self.batch_size = trainer.batch_size
+        self._trainer = trainer
+        self._again = again
+
+    def begin(self, epoch: int, step: int = 0) -> None:
+        self._trainer.begin(epoch, step)
+
+    def run(self, steps: int) -> None:
+        self._again(tf.constant(steps))
+
+    def sync(self) -> None:
+        self._trainer.sync()
+
+    def metrics(self) -> Dict[str, float]:
+        return self._trainer.metrics()
 
 
 class _Validator(_KerasStepper):
@@ -159,14 +212,14 @@ class TensorFlow:
         if spec.device == "gpu" and not gpus:
             raise RuntimeError("a GPU is asked for, and TensorFlow sees none: nothing is measured")
         tf.config.set_visible_devices(gpus[:1], "GPU")
+        if gpus and spec.device_memory_bytes is not None:
+            pool = tf.config.LogicalDeviceConfiguration(spec.device_memory_bytes >> 20)
+            tf.config.set_logical_device_configuration(gpus[0], [pool])
         # Under the mixed policies TF32 stays as TensorFlow has it by default, which is on.
         tf.config.experimental.enable_tensor_float_32_execution(spec.precision != "float32")
-        # A user's keras.json must not make it another benchmark.
-        keras.backend.set_image_data_format("channels_last")
-        keras.backend.set_floatx("float32")
-        mixed = spec.precision.startswith("mixed_")
-        keras.mixed_precision.set_global_policy(spec.precision if mixed else "float32")
-        keras.utils.set_random_seed(spec.seed)
+        settle(spec)
+        if spec.deterministic:
+            tf.config.experimental.enable_op_determinism()
         ones = tf.ones((2, 2))
         product = tf.linalg.matmul(ones, ones)
         product.numpy()
@@ -184,12 +237,14 @@ class TensorFlow:
         return _Predictor(_Feed((images,), batch_size), model, jit)
 
     def device(self, model: Model) -> Mapping[str, str]:
-        return _device_of(_last_bias(model))
+        return _device_of(tf.convert_to_tensor(last_bias(model)))
 
     def peak_device_bytes(self) -> Optional[int]:
-        if not _visible_gpus():
+        # On a processor only the allocator BFC, which has to be asked for, keeps an account.
+        if not _visible_gpus() and "TF_CPU_ALLOCATOR_USE_BFC" not in os.environ:
             return None
-        return int(tf.config.experimental.get_memory_info("GPU:0")["peak"])
+        device = "GPU:0" if _visible_gpus() else "CPU:0"
+        return int(tf.config.experimental.get_memory_info(device)["peak"])
 
     def sensors(self) -> Callable[[], Optional[Reading]]:
         return nvml.reader()
@@ -209,12 +264,23 @@ class TensorFlow:
         return {
             "jit": jit,
             "tf32": tf.config.experimental.tensor_float_32_execution_enabled(),
-            "policy": keras.mixed_precision.global_policy().name,
+            "policy": policy(),
+            "deterministic": _is_deterministic(),
             "memory_growth": bool(gpus and tf.config.experimental.get_memory_growth(gpus[0])),
         }
 
 
 BACKEND = TensorFlow()
+
+
+def _repeat(steps: Any, work: Callable[[], Any]) -> None:
+    """`work` so many times, inside a graph."""
+
+    def body(done: Any) -> List[Any]:
+        work()
+        return [done + 1]
+
+    tf.while_loop(lambda done: done < steps, body, [tf.constant(0)])
 
 
 def _without_autotune() -> Any:
@@ -242,21 +308,11 @@ def _visible_gpus() -> Any:
     return tf.config.get_visible_devices("GPU")
 
 
-def _last_bias(model: Model) -> Any:
-    """The bias of the last layer as a tensor: small, and written by each update."""
-    return tf.convert_to_tensor(model.layers[-1].bias)
+def _is_deterministic() -> Optional[bool]:
+    """None where this TensorFlow does not tell."""
+    try:
+        from tensorflow.python.framework.config import is_op_determinism_enabled
 
-
-def _build_state(model: Model) -> None:
-    """Make the variables of optimizer and metrics now.
-
-    A graph that makes variables while it is traced is traced a second time: for model B that
-    would double a first step of a minute and more.
-    """
-    if not getattr(model.optimizer, "built", False):
-        model.optimizer.build(model.trainable_variables)
-    one = tf.one_hot([0], contract.CLASSES)
-    if not IS_KERAS_3:
-        model.compiled_loss(one, one)
-    model.compute_metrics(tf.zeros((1,)), one, one, None)
-    model.reset_metrics()
+        return bool(is_op_determinism_enabled())
+    except ImportError:
+        return None

@@ -10,13 +10,13 @@ from functools import partial
 from typing import Any, Callable, Dict, List
 
 from . import backend as backends
-from . import blocks, contract, data, heat, machine, models, output, quick
-from .backend import Backend, Model, Stepper
+from . import blocks, contract, data, heat, input_cost, machine, models, output, quick, trial
+from .backend import Backend, Model, Stepper, Trainer
 from .blocks import Block, Pace, Pass
 from .phases import Folders, remove
 from .spec import Spec
 
-clock = time.perf_counter
+clock = time.monotonic
 
 
 @dataclass
@@ -75,7 +75,7 @@ class _Training:
 
     spec: Spec
     model: Model
-    trainer: Stepper
+    trainer: Trainer
     validator: Stepper
     checkpoint: _Checkpoint
     paces: List[Pace] = field(default_factory=lambda: [Pace(), Pace()])
@@ -83,10 +83,10 @@ class _Training:
 
     def train(self, number: int, enough: Callable[[Pass], bool] = blocks.never) -> Pass:
         """The training pass of an epoch, counted from 0."""
-        on_block = self._told(number + 1)
+        on_block = self.told(number + 1)
         return blocks.run_pass(self.trainer, number, self.paces[0], clock, on_block, enough)
 
-    def _told(self, epoch: int) -> Callable[[int, Block], None]:
+    def told(self, epoch: int) -> Callable[[int, Block], None]:
         """A listener that tells the host of each block of an epoch, counted from 1."""
         epochs, steps = self.spec.protocol.epochs, _steps(self.trainer)
         return output.progress(clock, phase="train", epoch=epoch, epochs=epochs, steps=steps)
@@ -173,12 +173,25 @@ def run(spec: Spec, folders: Folders) -> None:
         )
     fields.update(output.surroundings(backend, training.model, spec.jit))
     output.write_timing(folders.out, "train", fields)
+    if spec.measure == "quick":
+        fields["input"] = _input_cost(training)
+        output.write_timing(folders.out, "train", fields)
     output.emit({"event": "done", "phase": "train"})
+
+
+def _input_cost(training: _Training) -> Dict[str, Any]:
+    """Its blocks, or why there are none: the training is complete, and stands without."""
+    try:
+        return dict(input_cost.compare(training.trainer, training.paces[0], clock))
+    except Exception as error:
+        return {"error": "%s: %s" % (type(error).__name__, error)}
 
 
 def _measure(training: _Training, backend: Backend) -> Dict[str, Any]:
     """Run it all, or under ``quick``, where it would take long, a sample of it."""
     spec = training.spec
+    if spec.measure == contract.FIT:
+        return _try_out(training)
     first = training.train(
         0, partial(_is_long, training) if spec.measure == "quick" else blocks.never
     )
@@ -186,6 +199,21 @@ def _measure(training: _Training, backend: Backend) -> Dict[str, Any]:
         training.run_all(first)
         return training.as_json()
     return _sample(training, first, backend)
+
+
+def _try_out(training: _Training) -> Dict[str, Any]:
+    """A few steps of training and validation: nothing here is a figure to compare."""
+    trained = trial.try_out(training.trainer, clock, training.told(1))
+    validated = trial.try_out(training.validator, clock)
+    return {
+        "measured": contract.FIT,
+        "first_step_s": trained.first_s,
+        "first_validation_step_s": validated.first_s,
+        "blocks": {
+            "train": [asdict(block) for block in trained.blocks],
+            "validation": [asdict(block) for block in validated.blocks],
+        },
+    }
 
 
 def _is_long(training: _Training, so_far: Pass) -> bool:
@@ -212,9 +240,10 @@ def _sample(training: _Training, first: Pass, backend: Backend) -> Dict[str, Any
     train = quick.Sample()
     train.add(first)
     train.blocks.clear()  # a process's first blocks warm it up: they are kept apart
-    quick.sample_more(trainer, train, pace, clock, budget_s, tell)
+    train.partials += heating.partials if heating is not None else []
+    quick.sample_more(trainer, train, pace, clock, quick.Span(budget_s, quick.LEAST_SAMPLE_S), tell)
     validation = quick.Sample()
-    share = budget_s * quick.SHARE
+    share = quick.Span(budget_s * quick.SHARE)
     quick.sample_more(validator, validation, validation_pace, clock, share, _nothing_to_tell)
     saves: List[float] = []
     if training.checkpoint.wanted:

@@ -31,7 +31,8 @@ class OwnEngine:
     def start(self) -> None:
         daemon = shutil.which("dockerd")
         assert daemon is not None
-        line = [daemon, "--host", self.url, "--pidfile", f"{self.folder}/pid"]
+        # With a network of its own: `--bridge none` takes away the bridge of the engine beside it.
+        line = ["unshare", "--net", daemon, "--host", self.url, "--pidfile", f"{self.folder}/pid"]
         line += ["--data-root", f"{self.folder}/data", "--exec-root", f"{self.folder}/x"]
         line += ["--bridge", "none", "--iptables=false"]
         found = ":".join(part for part in (self.path, os.environ["PATH"]) if part)

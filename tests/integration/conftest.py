@@ -33,9 +33,9 @@ def engine() -> Engine:
 
 @pytest.fixture(scope="session")
 def image_ids(engine: Engine) -> dict[str, str]:
-    """The ids of the CPU images by their catalog names; all three are needed."""
+    """The ids of the CPU images by their catalog names; all are needed."""
     ids = {}
-    for name in ("cpu", "cpu-tf2.15", "cpu-tf2.21"):
+    for name in ("cpu", "cpu-tf2.15", "cpu-tf2.21", "cpu-jax", "cpu-torch"):
         here = find(engine, images()[name])
         if here is None:
             lacking(f"the image {name} is not here: harness images build {name}")

@@ -13,7 +13,7 @@ from tempfile import mkdtemp
 
 import pytest
 
-from harness.model import Record, Status
+from harness.model import Disturbed, Record, Status
 from harness.results.reading import Run, find_run, read_run
 from tests.conftest import ROOT, real_data, run_harness
 from tests.integration.conftest import lacking
@@ -43,21 +43,20 @@ def measure(
 
 
 @pytest.mark.usefixtures("image_ids", "no_container_left")
-def test_the_smoke_case_on_each_tensorflow_and_keras(matrix_file: Path) -> None:
-    run = measure(matrix_file, "--runtime", "docker", axes=", image: [cpu, cpu-tf2.15, cpu-tf2.21]")
-    assert [record.status for record in run.records] == [Status.OK] * 3, run.records
+def test_the_smoke_case_on_older_and_newer_tensorflow_and_keras(matrix_file: Path) -> None:
+    run = measure(matrix_file, "--runtime", "docker", axes=", image: [cpu-tf2.15, cpu-tf2.21]")
+    assert [record.status for record in run.records] == [Status.OK] * 2, run.records
     versions = [(r.versions["framework"], r.versions["keras"]) for r in run.records]
-    assert versions[0] == ("2.17.0", "3.3.2")
-    assert versions[1] == ("2.15.1", "2.15.0")
-    assert versions[2][0] == "2.21.0"
-    assert run.records[0].versions["numpy"] == "1.26.4"
+    assert versions[0] == ("2.15.1", "2.15.0")
+    assert versions[1][0] == "2.21.0"
     assert len({record.case_key for record in run.records}) == 1
-    assert len({record.software_key for record in run.records}) == 3
+    assert len({record.software_key for record in run.records}) == 2
     for record in run.records:
-        _check_figures(record)
+        check_figures(record)
 
 
-def _check_figures(record: Record) -> None:
+def check_figures(record: Record) -> None:
+    """A case that was measured whole on the processor tells all of its figures, in agreement."""
     timing = record.timing
     assert timing.total_execution_s is not None
     parts = (timing.train_s, timing.validation_s, timing.checkpoint_s)
@@ -70,6 +69,7 @@ def _check_figures(record: Record) -> None:
     assert timing.predicted == ()
     assert record.device.kind == "cpu"
     assert record.memory.peak_host_bytes
+    assert (record.memory.peak_cgroup_bytes or 0) > record.memory.peak_host_bytes // 2
     assert record.image.digest
     assert record.dataset.synthetic == (real_data() is None)
     assert record.exit.code == 0
@@ -80,17 +80,35 @@ def test_quick_predicts_what_would_take_long_and_runs_what_would_not(matrix_file
     long_one = SMOKE.replace("protocol: smoke", "protocol: reference, measure: quick")
     matrix_file.write_text(long_one.format(axes="", more=""))
     results = matrix_file.parent / "results"
-    line = ["matrix", matrix_file, "--gpu", "cpu", "--offline", "--budget", "6s"]
+    line = ["matrix", matrix_file, "--gpu", "cpu", "--offline", "--budget", "12s"]
     ended = run_harness(*line, "--results", results)
     assert ended.returncode == 0, ended.stderr
     (record,) = read_run(find_run("latest", results)).records
     timing = record.timing
     assert set(timing.predicted) >= {"train_s", "validation_s", "checkpoint_s", "total_execution_s"}
-    low, high = timing.intervals["total_execution_s"]
-    assert low < (timing.total_execution_s or 0) < high
+    if "total_execution_s" in timing.intervals:
+        low, high = timing.intervals["total_execution_s"]
+        assert low < (timing.total_execution_s or 0) < high
+    else:  # a busy machine's blocks are so long that there are fewer than two
+        assert timing.weak == ("total_execution_s",)
     assert (timing.total_execution_s or 0) > 300
     assert "first_step_s" not in timing.predicted
-    assert timing.steady is None
+    assert timing.input_ratio is not None
+    assert 0.2 < timing.input_ratio < 5
+    telemetry = record.telemetry
+    assert telemetry is not None
+    assert telemetry.samples > 4 * telemetry.seconds
+    assert telemetry.cpu is not None
+    assert telemetry.other_cpu is not None
+    assert 0 <= telemetry.other_cpu < telemetry.cpu <= 1
+    assert telemetry.energy_j is None
+    assert record.limited_by is None  # no card
+    if record.disturbed is Disturbed.NO:
+        assert record.disturbed_by == ()
+    else:
+        assert record.disturbed is Disturbed.YES
+        assert record.disturbed_by
+    assert timing.steady is not True  # no sensors here, and a few seconds may well be unsteady
     shown = next(row for row in ended.stdout.splitlines() if row.startswith("mnist-10k"))
     assert "≈" in shown
     assert "total execution ≈" in ended.stderr
@@ -150,7 +168,8 @@ def test_local_and_docker_give_records_of_the_same_shape(matrix_file: Path) -> N
 def _shape(value: object) -> object:
     """Names and kinds; a digest may be missing outside a container."""
     if isinstance(value, dict):
-        return {name: _shape(inner) for name, inner in value.items() if name != "image"}
+        apart = ("image", "peak_cgroup_bytes", "peak_processes_bytes")
+        return {name: _shape(inner) for name, inner in value.items() if name not in apart}
     return isinstance(value, (int, float)) or type(value).__name__
 
 

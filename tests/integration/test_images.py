@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import shutil
-import socket
-import subprocess
-import tarfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,64 +11,26 @@ from harness.catalog import ImageEntry
 from harness.errors import MachineError, NoImageError
 from harness.images import ensure, find
 from harness.runtimes.engine import Engine
-from tests.conftest import lacking, run_harness
+from tests.conftest import run_harness
+from tests.integration.registries import forget, push, serve
 
 pytestmark = pytest.mark.engine
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """``localhost:PORT`` of an empty registry."""
-    program = shutil.which("docker-registry")
-    if program is None:
-        lacking("Debian's docker-registry is not installed")
-        raise AssertionError
-    folder = tmp_path_factory.mktemp("registry")
-    port = _free_port()
-    config = folder / "config.yml"
-    config.write_text(
-        "version: 0.1\nlog: {level: error}\n"
-        f"storage: {{filesystem: {{rootdirectory: {folder}/data}}}}\n"
-        f"http: {{addr: '127.0.0.1:{port}'}}\n"
-    )
-    with subprocess.Popen([program, "serve", str(config)], stderr=subprocess.DEVNULL) as process:
-        for _ in range(100):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.1)
-        yield f"localhost:{port}"
-        process.terminate()
+    with serve(tmp_path_factory.mktemp("registry")) as address:
+        yield address
 
 
 @pytest.fixture
 def pushed(engine: Engine, registry: str) -> Iterator[ImageEntry]:
     """A small image that is in the registry, by its digest, and no longer here."""
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w") as tar:
-        member = tarfile.TarInfo("content")
-        member.size = 3_000_000
-        tar.addfile(member, io.BytesIO(b"x" * member.size))
-    reference = f"{registry}/team/small"
-    packed.seek(0)
-    engine.client.api.import_image_from_data(packed.read(), repository=reference, tag="1")
-    told = engine.client.images.push(reference, tag="1", stream=True, decode=True)
-    digest = next(line["aux"]["Digest"] for line in told if "aux" in line)
-    engine.client.images.remove(f"{reference}:1", force=True)
-    yield ImageEntry(reference=f"{reference}:1", digest=digest, framework="tensorflow")
-    for tag in (f"{reference}:1", f"{reference}@{digest}"):
-        if any(tag in (image.tags + image.attrs["RepoDigests"]) for image in _all(engine)):
-            engine.client.images.remove(tag, force=True)
-
-
-def _all(engine: Engine) -> list[object]:
-    return list(engine.client.images.list())
+    repository = f"{registry}/team/small"
+    digest = push(engine, f"{repository}:1", b"x" * 3_000_000)
+    yield ImageEntry(reference=f"{repository}:1", digest=digest, framework="tensorflow")
+    forget(engine, repository)
 
 
 def test_a_missing_image_is_pulled_by_its_digest_and_found_again(

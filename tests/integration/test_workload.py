@@ -1,7 +1,7 @@
-"""The real workload in real TensorFlows.
+"""The real workload in real frameworks.
 
 In the interpreters that HARNESS_TEST_TF_PYTHONS names (joined by ":"), by default the one that
-runs the tests, and for what must be alike in all versions in the three CPU images.
+runs the tests, and for what must be alike in all frameworks and versions in the CPU images.
 """
 
 from __future__ import annotations
@@ -13,13 +13,19 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from typing import Any
 
+import numpy as np
 import pytest
 
+from harness.analysis.input_cost import BOUND_BELOW, input_cost
 from harness.analysis.prediction import predict_training
+from harness.catalog import images
 from harness.runtimes.engine import Engine
 from harness.workload import contract
 from tests.conftest import lacking
@@ -42,10 +48,12 @@ spec = importlib.util.spec_from_file_location(
 package = importlib.util.module_from_spec(spec)
 sys.modules["workload"] = package
 spec.loader.exec_module(package)
-from workload import backend, blocks, data, models, spec as specs
+from workload import backend, blocks, data, frameworks, spec as specs
 case = specs.parse(json.loads(sys.argv[2]))
-tensorflow = backend.load("tensorflow")
-tensorflow.prepare(case)
+frameworks.choose(case)
+from workload import models
+framework = backend.load(case.framework)
+framework.prepare(case)
 """
 
 
@@ -84,11 +92,13 @@ def make_spec(train: int = 256, test: int = 80, **changes: Any) -> dict[str, Any
         "batch_size": 64,
         "precision": "float32",
         "jit": False,
+        "deterministic": False,
         "seed": 1,
         "measure": "full",
         "budget_s": None,
         "protocol": protocol,
         "device": "cpu",
+        "device_memory_bytes": None,
     }
     return {**spec, **changes}
 
@@ -120,7 +130,7 @@ class Run:
 
 
 def evaluate(python: str, spec: dict[str, Any], body: str) -> Any:
-    """What `body` prints last, as JSON; `case`, `tensorflow` and the modules are at hand."""
+    """What `body` prints last, as JSON; `case`, `framework` and the modules are at hand."""
     done = subprocess.run(
         [python, "-c", PRELUDE + textwrap.dedent(body), str(WORKLOAD), json.dumps(spec)],
         capture_output=True,
@@ -207,7 +217,7 @@ def test_loss_scaling_under_float16(python: str) -> None:
         import keras
         model = models.build(case, None)
         arrays = data.load(case.dataset, case.dataset.train, "")
-        trainer = tensorflow.trainer(model, arrays, 8, 1, False)
+        trainer = framework.trainer(model, arrays, 8, 1, False)
         trainer.begin(0)
         trainer.run(1)
         trainer.sync()
@@ -258,7 +268,7 @@ LOSS = """
         for w in model.get_weights()
     ])
     arrays = data.load(case.dataset, case.dataset.test, "")
-    stepper = tensorflow.validator(model, arrays, 32, False)
+    stepper = framework.validator(model, arrays, 32, False)
     result = blocks.run_pass(stepper, 0, blocks.Pace(), lambda: 0.0, lambda *_: None)
     keras_own = model.evaluate(*arrays, batch_size=32, verbose=0)
     print(json.dumps({**result.metrics, "evaluate": keras_own[0]}))
@@ -278,15 +288,78 @@ def evaluate_in(engine: Engine, image: str, spec: dict[str, Any], body: str) -> 
 
 
 @pytest.mark.engine
-def test_evaluation_is_kerass_own_and_alike_in_all_versions(
+def test_evaluation_is_kerass_own_and_alike_in_all_frameworks_and_versions(
     engine: Engine, image_ids: dict[str, str]
 ) -> None:
     """The same loss for the same weights and batch: the mathematics is one everywhere."""
-    results = [evaluate_in(engine, image, make_spec(), LOSS) for image in image_ids.values()]
+    results = [
+        evaluate_in(engine, image, make_spec(framework=images()[name].framework), LOSS)
+        for name, image in image_ids.items()
+    ]
     for result in results:
         assert result["loss"] == pytest.approx(result["evaluate"], rel=1e-6)
         assert result["loss"] == pytest.approx(results[0]["loss"], rel=1e-5)
         assert result["accuracy"] == results[0]["accuracy"]
+
+
+FIRST_STEP = """
+    models.DROPOUT = 0.0  # each framework draws numbers of its own
+    model = models.build(case, None)
+    random = np.random.RandomState(0)
+    gain = 2 if case.model == "model-a" else 1  # signals neither fade nor grow on their way
+
+    def drawn(weight):
+        if "variance" in weight.name:
+            return 0.5 + np.abs(random.randn(*weight.shape))
+        if "gamma" in weight.name:
+            return random.randn(*weight.shape)
+        if len(weight.shape) == 1:
+            return 0.1 * random.randn(*weight.shape)
+        return random.randn(*weight.shape) * np.sqrt(gain / np.prod(weight.shape[:-1]))
+
+    model.set_weights([drawn(weight) for weight in model.weights])
+    x, y = data.load(case.dataset, case.dataset.train, "")
+    predictor = framework.predictor(model, x, 8, False)
+    blocks.run_pass(predictor, 0, blocks.Pace(), lambda: 0.0, lambda *_: None)
+    losses = []
+    if case.model == "model-a":
+        trainer = framework.trainer(model, (x, y), 8, case.seed, False)
+        for epoch in range(4):
+            trainer.begin(epoch)
+            trainer.run(1)
+            losses.append(trainer.metrics()["loss"])
+    else:  # what the first step tells, without the minute of tracing that learning from it takes
+        y_pred = model(x, training=True)
+        losses.append(float(model.compute_loss(x=x, y=y, y_pred=y_pred)))
+    told = [model.count_params(), losses, predictor.predictions().tolist()]
+    print(json.dumps(told))
+"""
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("model", ["model-a", "model-b"])
+def test_outputs_and_losses_are_alike_in_the_three_frameworks(
+    engine: Engine, image_ids: dict[str, str], model: str
+) -> None:
+    """The same weights and batch: within what float32 sums in another order differ by."""
+    names = ("cpu", "cpu-jax", "cpu-torch")
+
+    def told(name: str) -> Any:
+        spec = make_spec(8, model=model, parameters=None, framework=images()[name].framework)
+        return evaluate_in(engine, image_ids[name], {**spec, "batch_size": 8}, FIRST_STEP)
+
+    with ThreadPoolExecutor(2) as pool:
+        results = list(pool.map(told, names))
+    outputs = [np.array(result[2]) for result in results]
+    assert outputs[0].shape == (8, 10)
+    assert np.ptp(outputs[0], axis=0).max() > 1e-4  # the images do make a difference
+    for (parameters, losses, _), found in zip(results, outputs, strict=True):
+        assert parameters == PARAMETERS[model]
+        assert losses[0] == pytest.approx(results[0][1][0], rel=1e-5)
+        # Adam's first steps have the size of the learning rate, whatever the sums' last digits.
+        assert losses == pytest.approx(results[0][1], rel=2e-2)
+        assert all(later < earlier for earlier, later in pairwise(losses))
+        np.testing.assert_allclose(found, outputs[0], rtol=1e-4, atol=1e-6)
 
 
 def test_training_is_kerass_own(python: str) -> None:
@@ -300,7 +373,7 @@ def test_training_is_kerass_own(python: str) -> None:
         calls = []
         step = model.train_step
         model.train_step = lambda batch: (calls.append(1), step(batch))[1]
-        trainer = tensorflow.trainer(model, (x, y), 16, case.seed, False)
+        trainer = framework.trainer(model, (x, y), 16, case.seed, False)
         result = blocks.run_pass(trainer, 0, blocks.Pace(), lambda: 0.0, lambda *_: None)
         traces = len(calls)
         ours = model.get_weights()
@@ -428,3 +501,120 @@ def wait_for(readline: Callable[[], str], name: str) -> None:
         if event and event["event"] == name:
             return
     pytest.fail("the workload ended early")
+
+
+DELAYS = {
+    "tensorflow": """
+        import tensorflow as tf
+        from workload import tensorflow_backend
+        gather = tensorflow_backend._Feed._gather
+        def waited(step):
+            time.sleep(0.05)
+            return step
+        def late(self, step):
+            same = tf.numpy_function(waited, [step], tf.int64)
+            same.set_shape(())
+            return gather(self, same)
+        def delay():
+            tensorflow_backend._Feed._gather = late
+    """,
+    "jax": """
+        from workload import feed
+        following = feed.Feed.next
+        def late(self):
+            time.sleep(0.05)
+            return following(self)
+        def delay():
+            feed.Feed.next = late
+    """,
+}
+DELAYS["torch"] = DELAYS["jax"]
+COMPARE = """
+    from workload import input_cost
+    from workload.keras_api import keras
+    def measured():
+        # Small, so that a busy machine's step is far below the delay: longer ones would hide it.
+        model = keras.Sequential([
+            keras.Input((32, 32, 3)), keras.layers.Flatten(), keras.layers.Dense(10)])
+        model.compile("adam", "mse", metrics=["accuracy"], jit_compile=False)
+        arrays = data.load(case.dataset, case.dataset.train, "")
+        trainer = framework.trainer(model, arrays, case.batch_size, 1, False)
+        pace = blocks.Pace()
+        blocks.run_pass(trainer, 0, pace, time.monotonic, lambda *_: None)
+        pace._steps = 30
+        return input_cost.compare(trainer, pace, time.monotonic)
+    plain = measured()
+    delay()
+    print(json.dumps([plain, measured()]))
+"""
+
+
+def delayed(framework: str) -> str:
+    parts = ("import time", DELAYS[framework], COMPARE)
+    return "\n".join(textwrap.dedent(part) for part in parts)
+
+
+def late_data_is_seen(plain: dict[str, Any], slow: dict[str, Any]) -> None:
+    cost = input_cost(slow)
+    assert cost is not None
+    assert cost.bounds is not None
+    assert cost.bounds[1] < BOUND_BELOW
+    assert cost.ratio < 0.7
+
+    def median_step(told: dict[str, Any], kind: str) -> float:
+        return median(block["seconds"] / block["steps"] for block in told[kind])
+
+    late = median_step(slow, "ordinary")
+    assert late > 0.05
+    assert median_step(plain, "ordinary") < 0.7 * late
+
+
+def test_fifty_milliseconds_a_batch_are_reported_as_the_inputs(python: str) -> None:
+    spec = make_spec(train=400, batch_size=8)
+    late_data_is_seen(*evaluate(python, spec, delayed("tensorflow")))
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("framework", ["jax", "torch"])
+def test_the_same_in_the_other_frameworks(
+    framework: str, engine: Engine, image_ids: dict[str, str]
+) -> None:
+    spec = make_spec(train=400, batch_size=8, framework=framework)
+    late_data_is_seen(*evaluate_in(engine, image_ids[f"cpu-{framework}"], spec, delayed(framework)))
+
+
+def test_a_batch_in_main_memory_and_one_on_the_card_are_the_same_training(python: str) -> None:
+    """Without a second trace of the step, which would cost model B a minute."""
+    body = """
+        traced = []
+        def losses(where):
+            model = models.build(case, None)
+            step = model.train_step
+            def counted(batch):
+                traced.append(where)
+                return step(batch)
+            model.train_step = counted
+            model.set_weights(weights or model.get_weights())
+            arrays = data.load(case.dataset, case.dataset.train, "")
+            # All alike: either batch is the first one of some order.
+            arrays = tuple(np.repeat(array[:1], 32, axis=0) for array in arrays)
+            trainer = framework.trainer(model, arrays, 8, 1, False)
+            trainer.begin(0)
+            trainer.run(1)
+            again = getattr(trainer, where)()
+            told = []
+            for _ in range(3):
+                trainer.begin(0)
+                again(backend_tf.constant(2))
+                trainer.sync()
+                told.append(trainer.metrics()["loss"])
+            return told
+        import tensorflow as backend_tf
+        models.DROPOUT = 0.0
+        weights = models.build(case, None).get_weights()
+        print(json.dumps([losses("on_host"), losses("on_card"), traced]))
+    """
+    host, card, traced = evaluate(python, make_spec(train=32, batch_size=8), body)
+    assert card == pytest.approx(host, rel=1e-3)
+    assert host[0] > host[1] > host[2]
+    assert traced == ["on_host", "on_card"]

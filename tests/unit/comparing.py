@@ -39,6 +39,7 @@ def case(**fields: Any) -> Case:
             "batch_size": 32,
             "precision": "float32",
             "jit": False,
+            "deterministic": False,
             "weights": "random",
             "protocol": "seed",
             "measure": "full",

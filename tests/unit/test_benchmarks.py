@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
+from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +17,7 @@ from benchmarks import idle_case, pairs, quick_against_full, workload
 from benchmarks.pairs import Pair
 from benchmarks.quick_against_full import SETTINGS, Comparison, Setting
 from benchmarks.training_loop import Turns
-from harness.errors import ExitCode, NoEngineError
+from harness.errors import ExitCode, InputError, NoEngineError
 from harness.model import LaunchSpec
 from harness.runtimes.docker_options import Terms, options
 from harness.workload import contract
@@ -99,7 +102,7 @@ def test_our_epochs_run_between_fits_own_before_and_after_in_turns() -> None:
 
 
 def comparison(predicted: float, interval: tuple[float, float] | None = None) -> Comparison:
-    return Comparison(SETTINGS[0], predicted, interval, measured=100.0, sampled_s=12.0)
+    return Comparison(SETTINGS[0], predicted, interval, measured=(99.0, 101.0), sampled_s=12.0)
 
 
 def test_a_prediction_is_held_against_what_was_measured() -> None:
@@ -107,19 +110,55 @@ def test_a_prediction_is_held_against_what_was_measured() -> None:
     assert close.error_percent == pytest.approx(5.0)
     assert close.inside
     assert close.cells()[1:] == [
-        *("105.0 s", "99.0 to 111.0 s", "100.0 s", "+5.0 %", "yes", "12 s"),
+        *("105.0 s", "99.0 to 111.0 s", "99.0, 101.0 s", "+5.0 %", "2.0 %", "yes", "12 s"),
     ]
     assert not comparison(90.0, (85.0, 95.0)).inside
-    assert comparison(90.0).cells()[2:6] == ["none", "100.0 s", "-10.0 %", "no"]
+    assert comparison(90.0).cells()[2:5] == ["none", "99.0, 101.0 s", "-10.0 %"]
+    unsteady = replace(comparison(90.0, (85.0, 95.0)), steady=False)
+    assert unsteady.honest
+    assert not unsteady.inside
+    assert unsteady.cells()[2] == "85.0 to 95.0 s (unsteady)"
+
+
+def test_a_setting_that_is_measured_again_replaces_its_own_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quick_against_full, "KEPT", tmp_path / "accuracy.json")
+    monkeypatch.setattr(quick_against_full, "DOCUMENT", tmp_path / "accuracy.md")
+    first = comparison(105.0, (99.0, 111.0))
+    other = replace(first, setting=SETTINGS[1])
+    quick_against_full.write([first, other], 15.0)
+    assert list(quick_against_full.kept().values()) == [first, other]
+    again = replace(first, predicted=100.0, where="another day")
+    quick_against_full.write([again], 15.0)
+    assert list(quick_against_full.kept().values()) == [again, other]
+    assert "another day" in (tmp_path / "accuracy.md").read_text()
+
+
+def test_a_neighbour_is_at_work_for_as_long_as_it_should() -> None:
+    me = psutil.Process()
+    for name in quick_against_full.NEIGHBOURS:
+        with quick_against_full.beside(name):
+            assert any("while True" in " ".join(child.cmdline()) for child in me.children())
+        assert not any("while True" in " ".join(child.cmdline()) for child in me.children())
+    assert {setting.neighbour for setting in SETTINGS} == {"", *quick_against_full.NEIGHBOURS}
+
+
+def test_interpreters_are_named_by_their_framework() -> None:
+    found = quick_against_full.interpreters(["jax=/x/python"])
+    assert found == {"tensorflow": sys.executable, "jax": "/x/python"}
+    with pytest.raises(InputError, match="names no framework"):
+        quick_against_full.interpreters(["/x/python"])
 
 
 def test_the_summary_and_the_document_tell_errors_and_hits() -> None:
     found = [comparison(105.0, (99.0, 111.0)), comparison(90.0, (85.0, 95.0)), comparison(101.0)]
     told = quick_against_full.summary(found)
-    assert told.startswith("Median absolute error 5.0 %, largest 10.0 %; 1 of 3 measured totals")
-    written = quick_against_full.document(found, "a processor, 2 cores", 15.0)
+    assert told.startswith("Median absolute error 5.0 %, largest 10.0 %; median A/A 2.0 %,")
+    assert "1 of 3 measured totals" in told
+    written = quick_against_full.document(found, 15.0)
     assert told in written
-    rows = [line for line in written.splitlines() if line.startswith("| 3,000 + 500 images")]
+    rows = [line for line in written.splitlines() if line.startswith(f"| {SETTINGS[0].words}")]
     assert len(rows) == 3
     assert "up to 15 s" in written
 

@@ -55,6 +55,7 @@ def test_a_case_goes_from_script_to_record(tmp_path: Path) -> None:
         "record.json",
         "timing-train.json",
         "timing-infer.json",
+        "telemetry.csv",
     }
 
 
@@ -211,7 +212,8 @@ def test_a_full_disk_under_the_log_is_infra_and_the_container_is_removed(
     made, runtime = prepared(ONE, lambda spec: completing(b"x" * 100_000 + b"\n"), tmp_path)
     (record,) = run(made, ignore).records
     assert record.status is Status.INFRA
-    assert record.reason == "the log could not be written: No space left on device"
+    assert record.reason.startswith("the log could not be written: No space left on device")
+    assert record.resource == "disk"
     assert runtime.attempts[0].removed
 
 

@@ -292,6 +292,12 @@ def test_software_that_changed_between_repeats_is_not_identical() -> None:
     ]
 
 
+def test_keys_over_other_names_than_todays_hide_nothing_and_add_nothing() -> None:
+    found = of_repeats(EVEN, SLOW, software_key="0" * 64).likeness
+    assert found is not None
+    assert found.sameness is Sameness.IDENTICAL
+
+
 def test_software_that_no_workload_told_is_not_called_identical() -> None:
     found = of_repeats(EVEN, (Status.INFRA,), versions={}).likeness
     assert found is not None

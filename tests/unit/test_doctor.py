@@ -20,7 +20,7 @@ from harness.doctor.examine import bytes_of
 from harness.errors import MachineError, NoEngineError, NoFrameworkError, NoGpuSupportError
 from harness.host.gpus import Gpu, Gpus
 from harness.images import ImageHere
-from harness.model import ImageIdentity, LaunchSpec
+from harness.model import Device, ImageIdentity, LaunchSpec
 from harness.preflight import (
     MODEL_B_MEMORY,
     check_driver,
@@ -42,7 +42,7 @@ PULLED = ImageEntry(reference="r.example/tf:1", framework="tensorflow", min_driv
 BUILT = ImageEntry(
     reference="harness/cpu:1",
     framework="tensorflow",
-    build=BuildEntry(dockerfile="d", requirements="r"),
+    build=BuildEntry(dockerfile="d", base="b", requirements="r"),
 )
 HERE = ImageHere("sha256:1", ImageIdentity(reference="x", digest="sha256:0123456789abcdef"))
 FINE = Finding("x", True, "fine")
@@ -50,7 +50,8 @@ CLOSED = Finding("engine", False, "none", "start it")
 
 
 def engine(rootless: bool = False) -> Engine:
-    said = {"version": "20.10", "rootless": rootless, "remaps_users": False}
+    said = {"kind": "docker", "version": "20.10", "rootless": rootless, "remaps_users": False}
+    said["limits"] = not rootless
     return cast(Engine, SimpleNamespace(**said))
 
 
@@ -59,7 +60,9 @@ def engine(rootless: bool = False) -> Engine:
 
 def test_an_engine_says_its_version_and_whether_it_is_rootless() -> None:
     assert checks.check_engine(engine()) == Finding("engine", True, "Docker 20.10")
-    assert checks.check_engine(engine(rootless=True)).what == "Docker 20.10, rootless"
+    assert checks.check_engine(engine(rootless=True)).what == (
+        "Docker 20.10, rootless, limits no memory"
+    )
 
 
 def test_gpus_found_none_and_one_that_is_lost() -> None:
@@ -68,7 +71,7 @@ def test_gpus_found_none_and_one_that_is_lost() -> None:
     assert found.what == "0 RTX 2060 6.00 GiB, 1 RTX 3070 8.00 GiB"
     none = checks.check_gpus(NO_GPU)
     assert none.ok is None
-    assert none.what == "none that NVML sees (NVML Shared Library Not Found)"
+    assert none.what == "none that NVML or AMD's driver sees (NVML Shared Library Not Found)"
     lost = checks.check_gpus(Gpus((CARD,), "570", "GPU 1: GPU is lost"))
     assert lost.ok is None
     assert "GPU 1: GPU is lost" in lost.what
@@ -155,24 +158,32 @@ def test_this_environment_with_and_without_the_framework() -> None:
     assert lacking == Finding("local", False, "no tensorflow", "pip install")
 
 
-def test_a_closed_way_stops_nobody_while_the_other_is_open() -> None:
-    docker, own, verdict = checks.weigh([CLOSED, FINE], [FINE])
-    assert [found.ok for found in docker] == [None, True]
-    assert docker[0].mend == "start it"
-    assert own == [FINE]
+def test_a_closed_way_stops_nobody_while_another_is_open() -> None:
+    ways, verdict = checks.weigh({"docker": [CLOSED, FINE], "local": [FINE]})
+    assert [found.ok for found in ways["docker"]] == [None, True]
+    assert ways["docker"][0].mend == "start it"
+    assert ways["local"] == [FINE]
     assert verdict == Finding("runtime", True, "cases can run with: local")
-    assert checks.weigh([FINE], [CLOSED])[2].what == "cases can run with: docker"
-    assert checks.weigh([FINE], [FINE])[2].what == "cases can run with: docker, local"
+    assert checks.weigh({"docker": [CLOSED], "podman": [FINE]})[1].what.endswith(": podman")
+    assert checks.weigh({"docker": [FINE], "local": [FINE]})[1].what.endswith(": docker, local")
 
 
-def test_nothing_to_run_in_stops_a_run_and_names_both_remedies() -> None:
-    docker, own, verdict = checks.weigh([CLOSED], [Finding("local", False, "no", "pip install")])
-    assert [docker[0].ok, own[0].ok, verdict.ok] == [False, False, False]
-    assert verdict.mend == "start it; or: pip install"
+def test_nothing_to_run_in_stops_a_run_and_names_every_remedy() -> None:
+    ways, verdict = checks.weigh(
+        {
+            "docker": [CLOSED],
+            "podman": [Finding("podman", False, "no", "start its socket")],
+            "local": [Finding("local", False, "no", "pip install")],
+        }
+    )
+    assert [way[0].ok for way in ways.values()] == [False, False, False]
+    assert verdict.ok is False
+    assert verdict.mend == "start it; or: start its socket; or: pip install"
 
 
 def test_what_is_not_known_closes_no_way() -> None:
-    assert checks.weigh([Finding("gpu inside", None, "?")], [CLOSED])[2].ok is True
+    unknown = {"docker": [Finding("gpu inside", None, "?")], "local": [CLOSED]}
+    assert checks.weigh(unknown)[1].ok is True
 
 
 @given(st.lists(st.sampled_from([True, None, False])), st.lists(st.sampled_from([True, False])))
@@ -182,9 +193,10 @@ def test_the_verdict_is_false_exactly_where_both_ways_are_closed(
     def findings(all_ok: Iterable[bool | None]) -> list[Finding]:
         return [Finding("x", ok, "") for ok in all_ok]
 
-    left, right, verdict = checks.weigh(findings(docker), findings(own))
+    ways, verdict = checks.weigh({"docker": findings(docker), "local": findings(own)})
     assert (verdict.ok is False) == (False in docker and False in own)
-    assert (False in [found.ok for found in [*left, *right]]) == (verdict.ok is False)
+    oks = [found.ok for way in ways.values() for found in way]
+    assert (False in oks) == (verdict.ok is False)
 
 
 # ------------------------------------------------------------------ what the engine answers
@@ -200,7 +212,8 @@ class FakeRuntime:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
 
-    def require_gpu_support(self) -> None:
+    def require_gpu_support(self, devices: Iterable[Device]) -> None:
+        assert {device.kind for device in devices} == {"gpu"}
         if not self.toolkit:
             raise NoGpuSupportError("no toolkit", "install it")
 
@@ -227,7 +240,7 @@ def fake_engine(monkeypatch: pytest.MonkeyPatch) -> type[FakeRuntime]:
 
 
 CATALOG = {"nvidia": PULLED, "cpu": BUILT}
-PREFERRED = {"cpu": "cpu", "gpu": "nvidia"}
+PREFERRED = {"cpu": "cpu", "nvidia": "nvidia", "amd": "rocm"}
 
 
 def ask(gpus: Gpus, scratch: Path) -> containers.Answers:

@@ -26,7 +26,7 @@ def engine(lines: list[dict[str, Any] | Exception]) -> Engine:
             yield line
 
     client = SimpleNamespace(api=SimpleNamespace(pull=told))
-    return Engine(client, "unix://x", "1", False, False, (), "/")  # type: ignore[arg-type]
+    return Engine(client, "unix://x", "docker", "1", False, False, True, False, (), "/")  # type: ignore[arg-type]
 
 
 def downloading(layer: str, total: int, current: int | None = None) -> dict[str, Any]:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import importlib.machinery
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
-from harness.campaign import Request, preview, run
+from harness.campaign import Request, prepare, preview, run
+from harness.catalog import images
 from harness.errors import InputError
 from harness.matrix import parse, parse_selection
 from harness.report.plan import FORMATS
 from harness.results import history
 from harness.results.reading import find_run, read_run
+from harness.runtimes.apptainer_images import sif_name
+from harness.runtimes.interpreter import Interpreter
 from tests.unit.runs import completing, prepared
 from tests.unit.test_campaign import STUDY, ignore
 from tests.unit.test_resume import FOUR
@@ -68,8 +71,10 @@ def test_a_gpu_that_is_not_there_is_refused_case_by_case(tmp_path: Path) -> None
 def test_without_an_engine_it_refuses_what_a_run_would(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, framework: bool
 ) -> None:
-    there = importlib.machinery.ModuleSpec("tensorflow", None) if framework else None
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: there)
+    modules = ("numpy", "tensorflow") if framework else ("numpy",)
+    monkeypatch.setattr(
+        "harness.plan.runtime.ask", lambda python: Interpreter(python, (3, 11, 2), modules)
+    )
     found = preview(parse(FOUR), here(tmp_path))
     assert found.refused is not framework
     (image,) = found.images
@@ -135,3 +140,64 @@ def test_each_format_tells_the_same_cases(tmp_path: Path) -> None:
     assert all(name in table for name in names)
     assert "no Docker engine answers" in table
     assert "cases: 4, measured: 4, repeats: 1, order: interleaved" in table
+
+
+def test_a_python_that_is_named_is_asked_instead_of_an_engine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modules = ("numpy", "tensorflow")
+    monkeypatch.setattr(
+        "harness.plan.runtime.ask", lambda python: Interpreter(python, (3, 11, 2), modules)
+    )
+    found = preview(parse(FOUR), here(tmp_path, runtime="local", python="/x/python"))
+    assert not found.refused
+    assert found.images[0].state == "not needed: the cases run in /x/python"
+    jax = preview(
+        parse(FOUR.replace("smoke}", "smoke, framework: jax}")),
+        here(tmp_path, runtime="local", python="/x/python"),
+    )
+    assert jax.problems == ("/x/python has no jax and no keras",)
+
+
+def test_a_runtime_that_is_asked_for_is_not_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`auto` falls back to this environment, as a run does; a name does not."""
+    docker = preview(parse(FOUR), here(tmp_path, runtime="docker"))
+    assert docker.refused
+    assert docker.problems == ("no Docker engine answers at unix:///nowhere",)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    apptainer = preview(parse(FOUR), here(tmp_path, runtime="apptainer"))
+    assert apptainer.problems == ("neither apptainer nor singularity is to be found",)
+    assert [supply.state for supply in apptainer.images] == ["not known"]
+
+
+def test_apptainer_has_images_as_files_and_builds_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.campaign.supplies.find_program", lambda: "/x/apptainer")
+    monkeypatch.setattr("harness.runtimes.apptainer_images.sif_folder", lambda: tmp_path / "sif")
+    asked = here(tmp_path, runtime="apptainer")
+    built = preview(parse(FOUR), asked)
+    assert built.problems == ("apptainer can only pull, and cpu is built from a Dockerfile",)
+    name = sif_name(images()["tensorflow-25.02"])
+    pulled = parse(FOUR.replace("smoke}", "smoke, image: tensorflow-25.02}"))
+    assert [supply.state for supply in preview(pulled, asked).images] == ["to be pulled"]
+    (tmp_path / "sif").mkdir()
+    (tmp_path / "sif" / name).touch()
+    there = preview(pulled, asked)
+    assert [supply.state for supply in there.images] == ["here"]
+    assert there.images[0].digest == images()["tensorflow-25.02"].digest
+    assert not there.refused
+
+
+def test_an_interpreter_is_asked_before_anything_is_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fetch(*_: object) -> None:
+        raise AssertionError("fetched before the interpreter was asked")
+
+    monkeypatch.setattr(sys.modules[prepare.__module__], "fetch_missing", fetch)
+    text = STUDY.replace("dataset_fallback: synthetic", "")
+    with pytest.raises(InputError, match="there is no such program"):
+        prepare(parse(text), text, here(tmp_path, runtime="local", python="/x/python"), ignore)

@@ -84,6 +84,7 @@ def test_markdown_is_made_of_headings_and_tables(study: Run) -> None:
         "Total",
         "Published",
         "Details",
+        "Verdict",
     ]
     assert all(lines[lines.index(heading) + 1] == "" for heading in headings)
     assert "| dataset   | model-a   | model-b   |" in render([study], "markdown")

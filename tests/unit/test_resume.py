@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from harness.analysis.disturbance import Disturbance
 from harness.campaign import Outcome, Prepared, Schedule, UntilStable, resume, run
 from harness.errors import InputError
 from harness.events import Event, Note
-from harness.model import LaunchSpec, Status
+from harness.model import Disturbed, LaunchSpec, Status
 from harness.results.reading import read_run
 from harness.results.run import JOURNAL, RunFolder, is_alive
 from harness.runtimes.scripted import Script
@@ -268,3 +269,24 @@ def test_figures_of_before_and_after_stand_side_by_side(tmp_path: Path) -> None:
     assert read_run(outcome.folder).standing() == {
         (record.case_id, record.repeat): record for record in outcome.records
     }
+
+
+def test_what_was_disturbed_counts_unless_strict(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = Disturbance(Disturbed.YES, ("others used 40% of the processors",))
+    with monkeypatch.context() as patched:
+        patched.setattr("harness.runner.sampling.disturbance", lambda *_, **__: found)
+        made, _ = prepared(FOUR, lambda spec: completing(), tmp_path)
+        lax = run(made, ignore)
+        assert lax.as_expected
+        assert lax.spoilt == ()
+        strict = run(made, ignore, schedule=Schedule(strict=True))
+    assert not strict.as_expected
+    assert [record.disturbed_by for record in strict.spoilt] == [found.reasons] * 4
+    made, runtime = prepared(FOUR, lambda spec: completing(), tmp_path)
+    resume(made, lax.folder, (), ignore)
+    assert len(runtime.attempts) == 0
+    again = resume(made, strict.folder, (), ignore, schedule=Schedule(strict=True))
+    assert len(runtime.attempts) == 4
+    assert again.as_expected

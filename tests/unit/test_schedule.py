@@ -13,6 +13,7 @@ import pytest
 from harness.campaign import Prepared, Schedule, UntilStable, attempts, resume, run
 from harness.errors import MachineError
 from harness.events import Event, Note, Retrying
+from harness.host.salted import salted
 from harness.model import Device, LaunchSpec, Record, Status
 from harness.results.reading import read_run
 from harness.results.run import JOURNAL, RunFolder
@@ -130,7 +131,7 @@ def test_two_cards_share_the_cases_and_the_records_say_who_ran_beside_whom(tmp_p
     outcome = run(shared, ignore, schedule=Schedule(parallel=True))
     assert [record.status for record in outcome.records] == [Status.OK] * 4
     assert set(bench.used) == {"GPU-1", "GPU-2"}
-    assert {record.device.uuid for record in outcome.records} == {"GPU-1", "GPU-2"}
+    assert {record.device.uuid for record in outcome.records} == {salted("GPU-1"), salted("GPU-2")}
     assert all(record.beside for record in outcome.records)
     assert all(record.case_id not in record.beside for record in outcome.records)
 
@@ -139,7 +140,7 @@ def test_without_parallel_one_case_runs_at_a_time(tmp_path: Path) -> None:
     made, _ = prepared(FOUR, Bench(0.0).script, tmp_path, CARDS[0])
     shared = replace(made, planned=tuple(replace(case, pool=CARDS) for case in made.planned))
     outcome = run(shared, ignore)
-    assert {record.device.uuid for record in outcome.records} == {"GPU-1"}
+    assert {record.device.uuid for record in outcome.records} == {salted("GPU-1")}
     assert all(record.beside == () for record in outcome.records)
 
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.units import human_bytes, human_seconds, parse_duration, parse_size
+from harness.units import human_bytes, human_seconds, named, parse_duration, parse_size
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,16 @@ def test_human_words() -> None:
     assert human_bytes(None) == "?"
     assert human_bytes(5) == "5 B"
     assert [human_seconds(s) for s in (45, 200, 7500)] == ["45 s", "3 min 20 s", "2 h 05 min"]
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        ([], ""),
+        (["a"], "a"),
+        (["a", "b", "a"], "a, b"),
+        (["a", "b", "c", "d"], "a, b and 2 more"),
+    ],
+)
+def test_names_each_once_and_no_more_than_so_many(names: list[str], told: str) -> None:
+    assert named(names, 2) == told

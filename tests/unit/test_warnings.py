@@ -8,7 +8,16 @@ import pytest
 
 from harness.analysis.pivot import Group
 from harness.analysis.warnings import Kind, find_warnings
-from harness.model import DatasetIdentity, Device, Record, Status, Timing
+from harness.model import (
+    DatasetIdentity,
+    Device,
+    Disturbed,
+    ImageIdentity,
+    Record,
+    Status,
+    Telemetry,
+    Timing,
+)
 from tests.unit.comparing import case, record, repeats
 
 A, B = case(), case(model="model-b")
@@ -39,6 +48,22 @@ def test_what_repeats_give_away() -> None:
         (Kind.NEIGHBOURS, {"beside": ("another",)}),
         (Kind.WEAK, {"timing": Timing(total_execution_s=1.0, weak=("total_execution_s",))}),
         (Kind.UNSTEADY, {"timing": Timing(total_execution_s=1.0, steady=False)}),
+        (Kind.DISTURBED, {"disturbed": Disturbed.YES}),
+        (
+            Kind.INPUT_BOUND,
+            {
+                "timing": Timing(
+                    total_execution_s=1.0,
+                    input_ratio=0.96,
+                    intervals={"input_ratio": (0.9, 0.969)},
+                )
+            },
+        ),
+        (Kind.HELD_BACK, {"limited_by": {"power": 0.9, "thermal": 0.2}}),
+        (Kind.CARD_LOST, {"telemetry": Telemetry(samples=9, seconds=2, card_lost=True)}),
+        (Kind.NO_IMAGE, {"runtime": "local"}),
+        (Kind.NO_DIGEST, {"image": ImageIdentity(reference="x:1")}),
+        (Kind.NO_DIGEST, {"image": ImageIdentity(reference="x", digest="sha256:1", pinned=False)}),
         (
             Kind.SYNTHETIC,
             {"dataset": DatasetIdentity(name="synthetic", synthetic=True, sha256="b" * 64)},
@@ -48,6 +73,25 @@ def test_what_repeats_give_away() -> None:
 )
 def test_what_one_record_gives_away(kind: Kind, fields: dict[str, Any]) -> None:
     assert kinds(record(A, 1, 1.0, **fields)) == {kind: (A.id,)}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"disturbed": Disturbed.NO},
+        {"disturbed": Disturbed.UNKNOWN},
+        {"limited_by": {"power": 1.0, "clocks": 0.5, "thermal": 0.1}},
+        {"telemetry": Telemetry(samples=9, seconds=2)},
+        {"timing": Timing(total_execution_s=1.0, input_ratio=0.5)},  # of one pair or two
+        {
+            "timing": Timing(
+                total_execution_s=1.0, input_ratio=0.9, intervals={"input_ratio": (0.8, 0.98)}
+            )
+        },
+    ],
+)
+def test_what_is_a_result_or_not_known_is_no_warning(fields: dict[str, Any]) -> None:
+    assert kinds(record(A, 1, 1.0, **fields)) == {}
 
 
 def test_predicted_beside_measured_needs_both() -> None:

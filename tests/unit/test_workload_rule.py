@@ -12,8 +12,8 @@ import pytest
 from harness.plan.cases import workload_folder
 
 FILES = sorted(workload_folder().rglob("*.py"))
-ALLOWED = set(sys.stdlib_module_names) | {"numpy", "keras", "tensorflow"}
-STDLIB_ALONE = {"__main__.py", "contract.py", "phases.py", "spec.py"}
+ALLOWED = set(sys.stdlib_module_names) | {"numpy", "keras", "tensorflow", "jax", "jaxlib", "torch"}
+STDLIB_ALONE = {"__main__.py", "contract.py", "phases.py", "spec.py", "frameworks.py"}
 
 
 def _imports(tree: ast.AST) -> Iterator[str]:

@@ -32,6 +32,12 @@ def status():
         return dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
 
 
+def options_of(place):
+    with open("/proc/mounts") as file:
+        mounts = [line.split() for line in file]
+    return [options.split(",") for _, mounted, _, options, *_ in mounts if mounted == place]
+
+
 def main():
     out = sys.argv[sys.argv.index("--out") + 1]
     said = status()
@@ -49,6 +55,7 @@ def main():
         "write_tmp": attempt(write("/tmp/x")),
         "write_home": attempt(write(os.path.expanduser("~/x"))),
         "write_out": attempt(write(out + "/x")),
+        "tmp_options": options_of("/tmp"),
         "socket_there": os.path.exists("/var/run/docker.sock"),
         "shm": os.statvfs("/dev/shm").f_blocks * os.statvfs("/dev/shm").f_frsize,
         "environment": {k: v for k, v in os.environ.items() if k.startswith(("TF_", "CUDA"))},

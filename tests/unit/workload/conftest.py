@@ -28,6 +28,7 @@ _SPEC: dict[str, Any] = {
     "batch_size": 64,
     "precision": "float32",
     "jit": False,
+    "deterministic": False,
     "seed": 7,
     "measure": "full",
     "budget_s": None,
@@ -38,6 +39,7 @@ _SPEC: dict[str, Any] = {
         "inference_batch_size": 32,
     },
     "device": "cpu",
+    "device_memory_bytes": None,
 }
 
 

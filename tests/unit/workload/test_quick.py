@@ -18,10 +18,18 @@ def told(step: int, block: Block) -> None:
 def test_a_steady_device_stops_early_with_enough_blocks() -> None:
     device = FakeDevice(images=64 * 2000, batch_size=64, step_s=0.1)
     sample = quick.Sample()
-    quick.sample_more(device, sample, used(), device.clock, 1000.0, told)
+    quick.sample_more(device, sample, used(), device.clock, quick.Span(1000.0), told)
     long_ones = blocks.long_ones(sample.blocks)
     assert len(long_ones) == quick.MIN_BLOCKS
     assert sum(block.seconds for block in sample.blocks) < 30
+
+
+def test_a_sample_takes_its_least_time_also_where_it_is_precise_before() -> None:
+    device = FakeDevice(images=64 * 2000, batch_size=64, step_s=0.1)
+    sample = quick.Sample()
+    start = device.clock()
+    quick.sample_more(device, sample, used(), device.clock, quick.Span(1000.0, 60.0), told)
+    assert 60.0 <= device.clock() - start < 70.0
 
 
 def test_the_budget_holds_where_the_device_is_not_steady() -> None:
@@ -36,7 +44,7 @@ def test_the_budget_holds_where_the_device_is_not_steady() -> None:
     device.run = uneven  # type: ignore[method-assign]
     sample = quick.Sample()
     start = device.clock()
-    quick.sample_more(device, sample, used(), device.clock, 60.0, told)
+    quick.sample_more(device, sample, used(), device.clock, quick.Span(60.0), told)
     assert 60.0 <= device.clock() - start < 75.0
     assert not quick.precise(sample.blocks)
 
@@ -44,7 +52,7 @@ def test_the_budget_holds_where_the_device_is_not_steady() -> None:
 def test_short_passes_are_gone_through_as_often_as_it_takes() -> None:
     device = FakeDevice(images=64 * 20 + 10, batch_size=64, step_s=0.1)
     sample = quick.Sample()
-    quick.sample_more(device, sample, used(), device.clock, 60.0, told)
+    quick.sample_more(device, sample, used(), device.clock, quick.Span(60.0), told)
     assert len(blocks.long_ones(sample.blocks)) >= quick.MIN_BLOCKS
     assert len(sample.overheads) >= quick.PARTS
     assert sample.partials == pytest.approx([0.1 * 10 / 64] * len(sample.partials))
@@ -53,7 +61,7 @@ def test_short_passes_are_gone_through_as_often_as_it_takes() -> None:
 def test_the_ends_of_a_pass_are_measured_even_where_no_pass_was_finished() -> None:
     device = FakeDevice(images=64 * 2000 + 32, batch_size=64, step_s=0.1)
     sample = quick.Sample()
-    quick.sample_more(device, sample, used(), device.clock, 20.0, told)
+    quick.sample_more(device, sample, used(), device.clock, quick.Span(20.0), told)
     assert len(sample.overheads) == quick.PARTS
     assert sample.partials == pytest.approx([0.05] * quick.PARTS)
 
@@ -76,7 +84,7 @@ def test_the_quantile_is_students(count: int) -> None:
 def test_the_first_step_is_kept_apart() -> None:
     device = FakeDevice(images=64 * 2000, batch_size=64, step_s=0.1, first_step_s=7.0)
     sample = quick.Sample()
-    quick.sample_more(device, sample, Pace(), device.clock, 20.0, told)
+    quick.sample_more(device, sample, Pace(), device.clock, quick.Span(20.0), told)
     assert sample.first_s == pytest.approx(7.1)
     assert max(block.seconds / block.steps for block in sample.blocks) == pytest.approx(0.1)
 
@@ -118,8 +126,17 @@ def test_heating_ends_when_temperature_and_clock_are_flat() -> None:
 
     found = heat(device, used(), device.clock, read)
     assert found.steady
-    assert 65 < found.seconds < 80
+    assert 80 < found.seconds < 95
+    assert found.steps_s == pytest.approx(0.1 * found.steps)
     assert found.temperature_c == 80
+
+
+def test_the_smaller_batches_that_heating_meets_are_kept() -> None:
+    """The first of them pays for what its shape needs: a compiled step is compiled for it."""
+    device = FakeDevice(images=64 * 20 + 32, batch_size=64, step_s=0.1)
+    found = heat(device, used(), device.clock, lambda: (60, 1500))
+    assert found.partials
+    assert found.partials == pytest.approx([0.05] * len(found.partials))
 
 
 def test_heating_gives_up_at_its_limit_and_says_so() -> None:

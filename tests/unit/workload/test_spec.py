@@ -46,7 +46,7 @@ def test_a_synthetic_dataset_needs_a_seed_and_no_files(document: dict[str, Any])
         ("seed", 2**32, "'seed' must be below 4294967296"),
         ("jit", 1, "'jit' must be true or false"),
         ("model", "model-c", "'model' must be one of model-a"),
-        ("framework", "jax", "'framework' must be one of tensorflow"),
+        ("framework", "mxnet", "'framework' must be one of tensorflow"),
         ("dataset.train.images", "../i.gz", "'images' must be a bare file name"),
         ("dataset.train.images", None, "'images' must be a string"),
         ("weights_files", {"vgg19": "/etc/x"}, "'vgg19' must be a bare file name"),
@@ -77,3 +77,11 @@ def test_a_file_that_is_no_json_is_refused(tmp_path: Path, document: dict[str, A
         spec.read(str(path))
     path.write_text(json.dumps(document))
     assert spec.read(str(path)) == spec.parse(document)
+
+
+def test_a_trial_of_a_batch_in_a_part_of_the_memory(document: dict[str, Any]) -> None:
+    assert spec.parse(document).device_memory_bytes is None
+    tried = spec.parse({**document, "measure": "fit", "device_memory_bytes": 6 << 30})
+    assert (tried.measure, tried.device_memory_bytes) == ("fit", 6 << 30)
+    with pytest.raises(spec.SpecError, match="device_memory_bytes"):
+        spec.parse({**document, "device_memory_bytes": 0})

@@ -1,7 +1,4 @@
-"""The values that travel through the harness. All frozen, none does I/O.
-
-Times are seconds, sizes bytes, rates images per second; what is not known is None.
-"""
+"""A case as it was asked for, how it may end, and what it is planned to run on."""
 
 from __future__ import annotations
 
@@ -10,21 +7,12 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from enum import Enum
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
-
-SCHEMA_VERSION = 1
-
-
-class Frozen(BaseModel):
-    """A value: never changed, and no field that is not declared."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null")
+from harness.model.base import Frozen
 
 
 class Status(str, Enum):
@@ -45,9 +33,6 @@ class Status(str, Enum):
     def completed(self) -> bool:
         """Whether the benchmark ran to its end, so that its figures stand."""
         return self in (Status.OK, Status.PRESSURE)
-
-
-# ------------------------------------------------------------------ the case
 
 
 class Limits(Frozen):
@@ -72,6 +57,7 @@ class Case(Frozen):
     batch_size: int
     precision: str
     jit: bool
+    deterministic: bool = False
     weights: str
     protocol: str
     measure: str
@@ -88,6 +74,8 @@ class Case(Frozen):
         parts += [f"b{self.batch_size}", self.precision, self.measure]
         if self.jit:
             parts.append("jit")
+        if self.deterministic:
+            parts.append("deterministic")
         if self.weights != "random":
             parts.append(self.weights)
         if self.image is not None:
@@ -95,8 +83,8 @@ class Case(Frozen):
         if self.gpu == "cpu":
             parts.append("cpu")
         elif self.gpu != "auto":
-            parts.append("gpu" + self.gpu.upper().removeprefix("GPU-")[:8].lower())
-        environment = {k: v for k, v in self.overrides.items() if k in ("env", "memory_limit")}
+            parts.append("gpu" + self.gpu.lower().removeprefix("gpu-").removeprefix("salted-")[:8])
+        environment = {k: v for k, v in self.overrides.items() if k in _ENVIRONMENT}
         if environment:
             parts.append("x" + _short_hash(environment))
         return "_".join(re.sub(r"[^A-Za-z0-9.-]+", "-", part) for part in parts)
@@ -108,6 +96,10 @@ class Case(Frozen):
         return copy
 
 
+_ENVIRONMENT = ("env", "memory_limit", "device_memory")
+"""Overrides that an id holds as a hash; the others stand in it by name."""
+
+
 def as_expected(case: Case, status: Status) -> bool:
     """Whether a case that ended with `status` did what the matrix says it should."""
     return status in case.expect if case.expect else status.completed
@@ -117,22 +109,29 @@ def _short_hash(value: object) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:6]
 
 
-# ------------------------------------------------- what a case is measured on and with
-
-
 class Device(Frozen):
-    """Where a case computes: ``gpu`` or ``cpu``. `uuid` is the GPU's own, in NVML's spelling."""
+    """Where a case computes: ``gpu`` or ``cpu``.
+
+    `uuid` is the GPU's own, in the spelling of its vendor (``nvidia`` or ``amd``); in a record, a
+    salted name that stands for it.
+    """
 
     kind: str | None
     name: str | None = None
     uuid: str | None = None
+    vendor: str | None = None
 
 
 class ImageIdentity(Frozen):
-    """The image a case ran in; both None where it ran in none."""
+    """The image a case ran in; all None where it ran in none.
+
+    `pinned`: whether the catalog knows it (or the base it was built on) by digest; None in old
+    records too.
+    """
 
     reference: str | None = None
     digest: str | None = None
+    pinned: bool | None = None
 
 
 class DatasetIdentity(Frozen):
@@ -183,113 +182,3 @@ class LaunchSpec:
     env: Mapping[str, str]
     memory_limit: int | None
     labels: Mapping[str, str]
-
-
-class Exit(Frozen):
-    """How the process ended; `killed_because` is only ever our own reason."""
-
-    code: int | None
-    oom_killed: bool = False
-    killed_because: str | None = None
-
-
-class MemoryKind(str, Enum):
-    """What a memory message means by itself; the judge weighs it with how the process ended."""
-
-    RECOVERABLE = "recoverable"
-    HARD = "hard"
-    HOST = "host"
-
-
-@dataclass(frozen=True)
-class MemoryEvent:
-    """One memory message of the log. `requested_bytes` as far as the text is precise.
-
-    `echo`: it says again, in other words, what the message of the allocator itself said.
-    """
-
-    kind: MemoryKind
-    rule: str
-    line: str
-    allocator: str | None = None
-    requested_bytes: int | None = None
-    echo: bool = False
-
-
-# ------------------------------------------------------------------ the record
-
-
-class Timing(Frozen):
-    """Seconds; docs/protocols.md says what each holds.
-
-    `predicted` names the fields that were not measured whole, `intervals` what is known of their
-    error, `weak` those whose interval rests on few blocks. `steady` is False where a GPU's clock
-    or temperature was still changing, and None where nobody looked.
-    """
-
-    total_execution_s: float | None = None
-    train_s: float | None = None
-    validation_s: float | None = None
-    checkpoint_s: float | None = None
-    startup_s: float | None = None
-    first_step_s: float | None = None
-    total_inference_s: float | None = None
-    model_load_s: float | None = None
-    predict_s: float | None = None
-    images_per_s: float | None = None
-    predicted: tuple[str, ...] = ()
-    intervals: dict[str, tuple[float, float]] = Field(default_factory=dict)
-    blocks: dict[str, int] = Field(default_factory=dict)
-    steady: bool | None = None
-    weak: tuple[str, ...] = ()
-
-
-class Memory(Frozen):
-    """What memory was asked for and used, in bytes."""
-
-    pressure_events: int = 0
-    largest_request_bytes: int | None = None
-    peak_device_bytes: int | None = None
-    peak_host_bytes: int | None = None
-
-
-class Record(Frozen):
-    """The result of one attempt: one line of records.jsonl.
-
-    `same_as` names the case whose measurement it shares, `beside` the cases that were measured on
-    other devices of the machine meanwhile. `transient`: an infrastructure fault that may pass.
-    """
-
-    schema_version: int = SCHEMA_VERSION
-    run_id: str
-    case_id: str
-    case_key: str
-    software_key: str | None
-    repeat: int
-    attempt: int
-    same_as: str | None = None
-    beside: tuple[str, ...] = ()
-    transient: bool = False
-    status: Status
-    reason: str
-    case: Case
-    image: ImageIdentity
-    dataset: DatasetIdentity
-    device: Device
-    timing: Timing
-    memory: Memory
-    exit: Exit
-    runtime: str
-    machine: str
-    versions: dict[str, Any]
-    started_at: str
-    finished_at: str
-
-    @property
-    def wall_s(self) -> float | None:
-        """Seconds that the attempt took in all; None where the record does not say when it was."""
-        try:
-            began, ended = map(datetime.fromisoformat, (self.started_at, self.finished_at))
-            return (ended - began).total_seconds()
-        except (ValueError, TypeError):  # no time at all, or one of them without its zone
-            return None
