@@ -16,11 +16,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks import pairs
-from harness.campaign import Prepared, Schedule, resume, run
+from harness.campaign import Placed, Prepared, Schedule, resume, run
+from harness.executors import Inline
 from harness.host.fingerprint import Fingerprint
 from harness.matrix import expand, parse
 from harness.model import Device, LaunchSpec
-from harness.plan import Chosen, DataFolders, Resolved, locate, plan
+from harness.plan import DataFolders, Resolved, locate, plan
 from harness.results.run import JOURNAL
 from harness.runtimes.scripted import Script, ScriptedRuntime
 
@@ -48,7 +49,7 @@ def prepared(matrix: str, results: Path, scripts: Callable[[LaunchSpec], Script]
         text=matrix,
         cases=tuple(cases),
         planned=planned,
-        chosen=Chosen(ScriptedRuntime(scripts), "a benchmark"),
+        placed=Placed(Inline(ScriptedRuntime(scripts)), "a benchmark"),
         fingerprint=MACHINE,
         machine="scripted",
         machine_hash="0" * 64,

@@ -1,6 +1,6 @@
 """A run: prepared whole, then measured case by case, every finished attempt journalled."""
 
-from harness.campaign.prepare import Prepared, Request, prepare
+from harness.campaign.prepare import Placed, Prepared, Request, prepare, prepare_elsewhere
 from harness.campaign.preview import PlannedCell, Preview, preview
 from harness.campaign.run import Outcome, resume, run
 from harness.campaign.schedule import Schedule, UntilStable
@@ -8,6 +8,7 @@ from harness.campaign.supplies import Supply
 
 __all__ = [
     "Outcome",
+    "Placed",
     "PlannedCell",
     "Prepared",
     "Preview",
@@ -16,6 +17,7 @@ __all__ = [
     "Supply",
     "UntilStable",
     "prepare",
+    "prepare_elsewhere",
     "preview",
     "resume",
     "run",

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 
 from harness.errors import MachineError
 from harness.events import OnEvent, Retrying, Stopped
+from harness.executors import Executor
 from harness.model import PlannedCase, Record
-from harness.plan.cases import workload_folder
 from harness.results.run import RunFolder
-from harness.runner import Place, attempt_labels, run_attempt
-from harness.runtimes.base import Runtime
+from harness.runner import Place, attempt_labels
 
 FIRST_WAIT_S = 2.0
 LONGEST_WAIT_S = 60.0
@@ -26,7 +25,7 @@ class Attempts:
 
     folder: RunFolder
     machine: str
-    runtime: Runtime
+    executor: Executor
     journal: Callable[[Record], None]
     on_event: OnEvent
     stopped: Stopped
@@ -61,14 +60,14 @@ class Attempts:
             labels={"harness.folder": str(self.folder.path)},
             beside=beside,
         )
-        return run_attempt(
-            case, workload_folder(), self.runtime, place, self.on_event, self.stopped
-        )
+        return self.executor.attempt(case, place, self.on_event, self.stopped)
 
     def _sweep(self, lost: Record) -> None:
         """An engine in trouble may not have removed the attempt that it lost."""
         with contextlib.suppress(MachineError):
-            self.runtime.sweep(attempt_labels(lost.run_id, lost.case_id, lost.repeat, lost.attempt))
+            self.executor.sweep(
+                attempt_labels(lost.run_id, lost.case_id, lost.repeat, lost.attempt)
+            )
 
     def _wait(self, seconds: float) -> bool:
         """False where the user stopped the run meanwhile."""

@@ -17,7 +17,7 @@ from harness.errors import MachineError
 from harness.events import CaseFinished, CaseStarted, Event, OnEvent, Stopped
 from harness.executors import Task, one_after_another, side_by_side
 from harness.matrix import in_order
-from harness.model import Device, PlannedCase, Record, Status
+from harness.model import PlannedCase, Record, Status
 from harness.results.history import expected
 from harness.results.run import RunFolder
 
@@ -32,18 +32,20 @@ class Campaign:
         done: Mapping[tuple[str, int], Record],
         ears: tuple[OnEvent, Stopped],
         schedule: Schedule,
+        met: Callable[[Record], None],
     ) -> None:
         self.records = dict(done)
         self.interrupted = False
         self._prepared = prepared
         self._folder = folder
         self._schedule = schedule
+        self._met = met
         self._lock = threading.RLock()
         self._on_event, self._stopped = ears
         self._attempts = Attempts(
             folder=folder,
             machine=prepared.machine,
-            runtime=prepared.chosen.runtime,
+            executor=prepared.placed.executor,
             journal=self._journal,
             on_event=self._tell,
             stopped=self._stopped,
@@ -79,19 +81,18 @@ class Campaign:
         # A copy follows its measurement; one whose measurement is done already stands alone.
         coming = {(task.case.id, task.repeat) for task in tasks}
         alone = [task for task in tasks if (task.case.same_as, task.repeat) not in coming]
-        devices = _devices(alone)
-        if self._schedule.parallel and len(devices) > 1:
-            on_gpus = [task for task in alone if task.case.device.kind == "gpu"]
-            side_by_side(self._longest_first(on_gpus), devices, self._work)
-            alone = [t for t in alone if t.case.device.kind != "gpu"]
+        lanes = self._prepared.placed.executor.lanes(alone, self._schedule.parallel)
+        shared = [task for task in alone if any(task.fits(lane) for lane in lanes)]
+        if shared:
+            side_by_side(self._longest_first(shared), lanes, self._work)
         if not self.interrupted:
-            one_after_another(alone, self._work)
+            one_after_another([task for task in alone if task not in shared], self._work)
 
     def clear_up(self) -> None:
         """Remove the containers that an engine in trouble could not remove when it was asked."""
         if any(record.status is Status.INFRA for record in self.records.values()):
             with contextlib.suppress(MachineError):
-                self._prepared.chosen.runtime.sweep({"harness.run": self._folder.run_id})
+                self._prepared.placed.executor.sweep({"harness.run": self._folder.run_id})
 
     def _longest_first(self, tasks: Sequence[Task]) -> list[Task]:
         """What takes long, or may, must not be left to the end."""
@@ -165,17 +166,12 @@ class Campaign:
             except MachineError as error:
                 self._journal_failed = error
                 raise
+            self._met(record)
             self.records[record.case_id, record.repeat] = record
 
     def _tell(self, event: Event) -> None:
         with self._lock:
             self._on_event(event)
-
-
-def _devices(tasks: Sequence[Task]) -> list[Device]:
-    """The GPUs that the tasks may use, in the order they are named."""
-    named = [device for t in tasks for device in (t.case.device, *t.case.pool)]
-    return [device for device in dict.fromkeys(named) if device.kind == "gpu"]
 
 
 class _Repeats:

@@ -3,34 +3,22 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.analysis.cost import Price
-from harness.campaign.machine import engine_of, this_machine
-from harness.catalog import datasets, default_image
-from harness.errors import MachineError
-from harness.fetch import EveryTenSeconds, NoMirrorError, fetch_missing, writable_folder
+from harness.executors import Elsewhere, Executor, Inline
 from harness.host.allowed import allowed
 from harness.host.discreet import discreet_cases, discreet_text
 from harness.host.fingerprint import Fingerprint
 from harness.host.gpus import Gpus, choose, find_gpus
 from harness.matrix import Matrix, Selection, expand, select
 from harness.model import Case, Device, PlannedCase
-from harness.plan import (
-    Chosen,
-    DataFolders,
-    Resolved,
-    choose_runtime,
-    locate,
-    plan,
-    share_out,
-)
-from harness.plan.runtime import Need, require_local
-from harness.preflight import check_results_folder, space_needed, worries
+from harness.plan import Means, plan_elsewhere, resolve, share_out
+from harness.plan.machine import engine_of, this_machine
+from harness.preflight import check_results_folder, space_needed
 
 
 @dataclass(frozen=True)
@@ -49,6 +37,32 @@ class Request:
     parallel: bool = False
     price: Price | None = None
 
+    def means(self, matrix: Matrix) -> Means:
+        """What of it, and of the matrix, says how cases are measured on a machine."""
+        return Means(
+            runtime=self.runtime,
+            results=self.results,
+            python=self.python,
+            data_dir=self.data_dir,
+            offline=self.offline,
+            fallback=matrix.dataset_fallback,
+            budget_s=matrix.budget if self.budget_s is None else self.budget_s,
+        )
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Where a run's attempts are measured, and why there and so, as run.json tells it.
+
+    `interpreter` describes the Python that runs the cases where no image does; `left_out` is what
+    of a container's isolation and limits the machine does not grant.
+    """
+
+    executor: Executor
+    reason: str
+    interpreter: str | None = None
+    left_out: tuple[str, ...] = ()
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -61,7 +75,7 @@ class Prepared:
     text: str
     cases: tuple[Case, ...]
     planned: tuple[PlannedCase, ...]
-    chosen: Chosen
+    placed: Placed
     fingerprint: Fingerprint
     machine: str
     machine_hash: str
@@ -86,31 +100,9 @@ def prepare(matrix: Matrix, text: str, request: Request, note: Callable[[str], N
     for wish, device in devices.items():
         note(f"measuring {device.name or 'the processor'}" + _why(wish, device, usable))
     cases, left_out = select(cases, matrix, devices)
-    if left_out:
-        names = ", ".join(case.id for case in left_out)
-        note(f"left out, for a GPU only (gpu_only in the matrix): {names}")
-    image_of = {case.id: image_for(case, devices[case.gpu]) for case in cases}
-    needs = needs_of(cases, devices, image_of)
-    python = request.python or sys.executable
-    if request.runtime == "local":
-        require_local(needs, python)  # before anything is fetched
-    folders = DataFolders.of(request.data_dir)
-    check_results_folder(request.results, space_needed(cases))
-    wanted = list(dict.fromkeys(case.dataset for case in cases))
-    if not request.offline:
-        _fetch_missing(wanted, folders, matrix, request, note)
-    data = {name: locate(name, folders, matrix.dataset_fallback) for name in wanted}
-    for name, found in data.items():
-        if found.stands_in:
-            note(f"{name} is not on this machine: synthetic images stand in for it")
-    on_processor = [case.model for case in cases if devices[case.gpu].kind == "cpu"]
-    for_gpus = [image_of[case.id] for case in cases if devices[case.gpu].kind == "gpu"]
-    for worry in worries(on_processor, for_gpus, gpus.driver):
-        note(f"{worry.name}: {worry.what}; {worry.mend}")
-    chosen = choose_runtime(request.runtime, needs, note, request.results.resolve(), python)
+    _tell_left_out(left_out, note)
+    planned, chosen = resolve(cases, devices, request.means(matrix), gpus.driver, note)
     note(f"runtime {chosen.runtime.name}: {chosen.reason}")
-    budget_s = matrix.budget if request.budget_s is None else request.budget_s
-    planned = plan(cases, Resolved(devices, data, image_of, chosen.images, budget_s))
     if request.parallel:
         planned = share_out(planned, usable)
     machine = this_machine(gpus, request.results, engine_of(chosen.runtime), request.machine)
@@ -119,7 +111,7 @@ def prepare(matrix: Matrix, text: str, request: Request, note: Callable[[str], N
         text=discreet_text(text, gpus),
         cases=tuple(cases),
         planned=tuple(planned),
-        chosen=chosen,
+        placed=Placed(Inline(chosen.runtime), chosen.reason, chosen.interpreter, chosen.left_out),
         fingerprint=machine.fingerprint,
         machine=machine.label,
         machine_hash=machine.known_by,
@@ -129,58 +121,49 @@ def prepare(matrix: Matrix, text: str, request: Request, note: Callable[[str], N
     )
 
 
-def _fetch_missing(
-    names: Sequence[str],
-    folders: DataFolders,
+def prepare_elsewhere(
     matrix: Matrix,
+    text: str,
     request: Request,
+    executor: Elsewhere,
     note: Callable[[str], None],
-) -> None:
-    """Fetch what is not here. Raises MachineError unless synthetic data may stand in."""
-    known = datasets()
-    missing = [name for name in names if known[name].files and folders.find(known[name]) is None]
-    if not missing:
-        return
-    try:
-        place = writable_folder(request.data_dir, folders.folders)
-        fetch_missing(missing, place, note, EveryTenSeconds(note))
-    except MachineError as error:
-        if matrix.dataset_fallback is None:
-            raise
-        # Each mirror's answer has been told already.
-        known_already = isinstance(error, NoMirrorError)
-        note("the missing data could not be fetched" if known_already else error.message)
+) -> Prepared:
+    """As `prepare`, for cases that other machines measure: what those lack is found there.
+
+    Raises HarnessError.
+    """
+    since = time.monotonic()
+    asked = request.selection.of(expand(matrix, request.gpus))
+    devices = {wish: executor.device(wish) for wish in dict.fromkeys(case.gpu for case in asked)}
+    cases, left_out = select(asked, matrix, devices)
+    _tell_left_out(left_out, note)
+    note(f"executor {executor.name}: {executor.reason}")
+    check_results_folder(request.results, space_needed(cases))
+    gpus = find_gpus()
+    machine = this_machine(gpus, request.results, None, request.machine)
+    planned = plan_elsewhere(cases, devices, request.means(matrix).budget_s)
+    return Prepared(
+        matrix=matrix,
+        text=text,
+        cases=tuple(cases),
+        planned=tuple(planned),
+        placed=Placed(executor, executor.reason),
+        fingerprint=machine.fingerprint,
+        machine=machine.label,
+        machine_hash=machine.known_by,
+        results=request.results,
+        price=request.price,
+        since=since,
+    )
+
+
+def _tell_left_out(cases: Sequence[Case], note: Callable[[str], None]) -> None:
+    if cases:
+        names = ", ".join(case.id for case in cases)
+        note(f"left out, for a GPU only (gpu_only in the matrix): {names}")
 
 
 def _why(wish: str, device: Device, gpus: Gpus) -> str:
     if wish == "auto" and device.kind == "cpu":
         return f": no GPU ({gpus.problem or 'NVML sees none'})"
     return f" ({gpus.problem})" if gpus.problem and device.kind == "gpu" else ""
-
-
-def image_for(case: Case, device: Device) -> str:
-    """The catalog's name of the image that a case runs in on `device`."""
-    return case.image or default_image(case.framework, _image_kind(device))
-
-
-def _image_kind(device: Device) -> str:
-    if device.kind != "gpu":
-        return "cpu"
-    return "rocm" if device.vendor == "amd" else "gpu"
-
-
-def needs_of(
-    cases: Sequence[Case], devices: dict[str, Device], image_of: dict[str, str]
-) -> list[Need]:
-    """What the cases ask of a runtime, each thing once."""
-    needs = [
-        Need(
-            framework=case.framework,
-            image=image_of[case.id],
-            device=devices[case.gpu],
-            asked_for_image=case.image is not None,
-            memory_limit=case.overrides.get("memory_limit"),
-        )
-        for case in cases
-    ]
-    return list(dict.fromkeys(needs))

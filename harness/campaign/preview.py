@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.campaign.prepare import Request, image_for, needs_of
+from harness.campaign.prepare import Request
 from harness.campaign.supplies import Supply, find_data, find_images
 from harness.errors import HarnessError, MachineError
 from harness.host import fingerprint
@@ -17,7 +17,7 @@ from harness.host.discreet import discreet_cases
 from harness.host.gpus import Gpus, choose, find_gpus
 from harness.matrix import Matrix, expand, select
 from harness.model import Case, Device
-from harness.plan import Resolved, plan
+from harness.plan import Resolved, image_for, needs_of, plan
 from harness.preflight import free_bytes, space_needed, why_not_writable
 from harness.results.history import Expected, expected
 

@@ -53,11 +53,11 @@ def probe_on(
         found = recover(folder)
         before = found.run
         refuse_another_machine(before.info, prepared.machine_hash)
-        runtime = prepared.chosen.runtime
-        runtime.sweep({"harness.run": folder.run_id})
+        executor = prepared.placed.executor
+        executor.sweep({"harness.run": folder.run_id})
         standing = before.standing()
         planned = [as_planned(record) for record in standing.values()]
-        kept = keep(standing, planned, runtime.name, AGAIN)
+        kept = keep(standing, planned, executor.runtime, AGAIN)
         for note in (*found.notes(), *kept.notes):
             ears[0](Note(note))
         info = continued(before.info, begun(_without_cases(prepared), folder.run_id))
@@ -81,7 +81,7 @@ class _Probing:
         self._attempts = Attempts(
             folder=folder,
             machine=prepared.machine,
-            runtime=prepared.chosen.runtime,
+            executor=prepared.placed.executor,
             journal=folder.journal,
             on_event=self._on_event,
             stopped=self._stopped,

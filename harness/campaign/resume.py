@@ -75,7 +75,7 @@ def keep(
             repeated[_SPOILT].append((case_id, repeat))
         else:
             kept[case_id, repeat] = record
-            if (record.runtime, record.image) != (runtime, cases[case_id].image):
+            if _by_other_means(record, cases[case_id], runtime):
                 elsewhere.append(case_id)
     notes = [f"{len(kept)} results count as done"] if standing else []
     for why, pairs in repeated.items():
@@ -85,6 +85,12 @@ def keep(
     if elsewhere:
         notes.append("done by another runtime or in another image than now: " + _named(elsewhere))
     return Kept(kept, tuple(chain.from_iterable(repeated.values())), tuple(notes))
+
+
+def _by_other_means(record: Record, case: PlannedCase, runtime: str) -> bool:
+    """Whether another runtime or image made it than would now, as far as that is known now."""
+    image = case.image.digest
+    return runtime not in ("auto", record.runtime) or image not in (None, record.image.digest)
 
 
 def disturbed(record: Record) -> bool:

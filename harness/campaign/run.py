@@ -23,6 +23,7 @@ from harness.campaign.resume import (
 from harness.campaign.schedule import Schedule, new_seed
 from harness.events import Note, OnEvent, Stopped
 from harness.model import Record, Status, as_expected
+from harness.results.machines import machine_of
 from harness.results.recovery import recover
 from harness.results.run import Invocation, RunFolder, RunInfo, impersonal, now, sha256
 
@@ -85,9 +86,9 @@ def resume(
         found = recover(folder)
         before = found.run
         refuse_another_machine(before.info, prepared.machine_hash)
-        runtime = prepared.chosen.runtime
-        kept = keep(before.standing(), prepared.planned, runtime.name, rerun, schedule.strict)
-        swept = runtime.sweep({"harness.run": folder.run_id})
+        executor = prepared.placed.executor
+        kept = keep(before.standing(), prepared.planned, executor.runtime, rerun, schedule.strict)
+        swept = executor.sweep({"harness.run": folder.run_id})
         left = [f"removed a container that was left: {what}" for what in swept]
         now_ = begun(prepared, folder.run_id)
         changed = [*changes(before.info, prepared.planned), *interpreters(before.info, now_)]
@@ -99,14 +100,16 @@ def resume(
 
 def begun(prepared: Prepared, run_id: str) -> RunInfo:
     digest = sha256(prepared.text)
-    interpreter = prepared.chosen.interpreter
+    placed = prepared.placed
+    interpreter = placed.interpreter
     price = prepared.price
     invocation = Invocation(
         started_at=now(),
-        runtime=prepared.chosen.runtime.name,
-        runtime_reason=impersonal(prepared.chosen.reason),
+        executor=placed.executor.name,
+        runtime=placed.executor.runtime,
+        runtime_reason=impersonal(placed.reason),
         interpreter=impersonal(interpreter) if interpreter is not None else None,
-        left_out=prepared.chosen.left_out,
+        left_out=placed.left_out,
         harness_version=__version__,
         python=platform.python_version(),
         matrix_sha256=digest,
@@ -160,13 +163,38 @@ def _go(
     ears: tuple[OnEvent, Stopped],
     schedule: Schedule,
 ) -> Outcome:
-    folder.write_info(info)
-    campaign = Campaign(prepared, folder, kept.records, ears, schedule)
+    facts = _Facts(folder, info)
+    campaign = Campaign(prepared, folder, kept.records, ears, schedule, facts.met)
     try:
+        for record in kept.records.values():
+            facts.met(record)  # one that was adopted may be another machine's first
         campaign.go(info.invocations[-1].order_seed, kept.again)
     finally:
         campaign.clear_up()
-    ended = info.invocations[-1].model_copy(update={"finished_at": now()})
-    folder.write_info(info.model_copy(update={"invocations": (*info.invocations[:-1], ended)}))
+    facts.end()
     records = tuple(campaign.records.values())
     return Outcome(folder.path, records, campaign.interrupted, schedule.strict)
+
+
+class _Facts:
+    """A run's facts, kept in run.json while they grow."""
+
+    def __init__(self, folder: RunFolder, info: RunInfo) -> None:
+        self._folder, self._info = folder, info
+        folder.write_info(info)
+
+    def met(self, record: Record) -> None:
+        """A record has come, perhaps from a machine that is not known yet."""
+        if record.machine == self._info.machine or record.machine in self._info.machines:
+            return
+        machine = machine_of(self._folder.path, record)
+        if machine is not None:
+            self._change(machines={**self._info.machines, machine.label: machine})
+
+    def end(self) -> None:
+        *before, last = self._info.invocations
+        self._change(invocations=(*before, last.model_copy(update={"finished_at": now()})))
+
+    def _change(self, **changes: object) -> None:
+        self._info = self._info.model_copy(update=changes)
+        self._folder.write_info(self._info)

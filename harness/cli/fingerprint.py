@@ -10,7 +10,7 @@ import typer
 from harness.cli import options
 
 if TYPE_CHECKING:
-    from harness.campaign.machine import Machine
+    from harness.plan.machine import Machine
 
 
 def fingerprint(
@@ -25,8 +25,8 @@ def fingerprint(
     No name of host or user, no address, no serial; a GPU's UUID and the machine's id only as
     salted hashes.
     """
-    from harness.campaign.machine import this_machine
     from harness.host.gpus import find_gpus
+    from harness.plan.machine import this_machine
 
     machine = this_machine(find_gpus(), _nearest(results), _engine(), name)
     typer.echo(_json(machine) if as_json else _table(machine))

@@ -69,7 +69,8 @@ def report(
             "a table of your own shows no cost", "leave out --price, or --rows, --cols and --value"
         )
     paths = dict.fromkeys(find_run(name, results).resolve() for name in runs or ["latest"])
-    found = priced([read_run(path) for path in paths], price or (), results)
+    read = priced([read_run(path) for path in paths], price or (), results)
+    found = [part for run in read for part in run.by_machine()]
     chosen = selected(found, selection)
     gc.disable()  # all that is made from here on stays to the end, which is near
     if own:

@@ -240,7 +240,7 @@ def _measure(parsed: Matrix, text: str, request: Request, order: Schedule, go: G
         prepared = prepare(parsed, text, request, shown.note)
         interruption.gentle = True
         outcome = go(prepared, shown.on_event, lambda: interruption.asked, order)
-    typer.echo("\n" + render([read_run(outcome.folder)], "table"))
+    typer.echo("\n" + render(read_run(outcome.folder).by_machine(), "table"))
     for record in outcome.spoilt:
         told = "; ".join(record.disturbed_by)
         which = f"{record.case_id} #{record.repeat}"

@@ -1,109 +1,41 @@
-"""This machine's devices, with at most one task at a time on each."""
+"""This machine's own devices."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from harness.model import Device, PlannedCase
-
-LOOK_EVERY_S = 0.2
-"""How often the main thread wakes to let a signal through."""
+from harness.events import OnEvent, Stopped
+from harness.executors.base import Lane, Task
+from harness.model import PlannedCase, Record
+from harness.plan.cases import workload_folder
+from harness.runner import Place, run_attempt
+from harness.runtimes.base import Runtime
 
 
 @dataclass(frozen=True)
-class Task:
-    """One repeat of one case, on the device that `case` says."""
+class Inline:
+    """Starts attempts with `starter`: one at a time, or one on each GPU."""
 
-    case: PlannedCase
-    repeat: int
+    starter: Runtime
+    name: str = "inline"
 
-    def fits(self, device: Device) -> bool:
-        return device == self.case.device or device in self.case.pool
+    @property
+    def runtime(self) -> str:
+        return self.starter.name
 
-    def on(self, device: Device) -> Task:
-        return self if device == self.case.device else replace(self, case=self._moved(device))
+    def lanes(self, tasks: Sequence[Task], parallel: bool) -> Sequence[Lane]:
+        """The GPUs that the tasks may use, in the order they are named, where they are several."""
+        if not parallel:
+            return ()
+        named = [device for t in tasks for device in (t.case.device, *t.case.pool)]
+        gpus = [device for device in dict.fromkeys(named) if device.kind == "gpu"]
+        return gpus if len(gpus) > 1 else ()
 
-    def _moved(self, device: Device) -> PlannedCase:
-        return replace(self.case, device=device)
+    def attempt(
+        self, case: PlannedCase, place: Place, on_event: OnEvent, stopped: Stopped
+    ) -> Record:
+        return run_attempt(case, workload_folder(), self.starter, place, on_event, stopped)
 
-
-Work = Callable[[Task], Sequence[Task] | None]
-"""Does a task; returns what is to be done next because of it, or None where all is to end."""
-
-
-def one_after_another(tasks: Iterable[Task], work: Work) -> None:
-    """Do the tasks in their order, each followed by what it brings."""
-    waiting = list(tasks)
-    while waiting:
-        following = work(waiting.pop(0))
-        if following is None:
-            return
-        waiting[:0] = following
-
-
-def side_by_side(tasks: Iterable[Task], devices: Sequence[Device], work: Work) -> None:
-    """Do the tasks in their order on several devices at once, each on one that fits.
-
-    An error in one of them lets the others finish what they do, and is raised then.
-    """
-    _Lanes(list(tasks), work).run(devices)
-
-
-class _Lanes:
-    """A thread for each device, and the tasks that they share."""
-
-    def __init__(self, waiting: list[Task], work: Work) -> None:
-        self._waiting = waiting
-        self._work = work
-        self._running = 0
-        self._over = False
-        self._errors: list[BaseException] = []
-        self._changed = threading.Condition()
-
-    def run(self, devices: Sequence[Device]) -> None:
-        threads = [threading.Thread(target=self._lane, args=(device,)) for device in devices]
-        for thread in threads:
-            thread.start()
-        try:
-            for thread in threads:
-                while thread.is_alive():
-                    thread.join(LOOK_EVERY_S)
-        finally:
-            self._end()
-        if self._errors:
-            raise self._errors[0]
-
-    def _lane(self, device: Device) -> None:
-        while (task := self._next(device)) is not None:
-            try:
-                self._done(self._work(task))
-            except BaseException as error:
-                self._errors.append(error)
-                self._done(None)
-
-    def _next(self, device: Device) -> Task | None:
-        """The first task that fits; None once none is left and none can come."""
-        with self._changed:
-            while True:
-                found = next((task for task in self._waiting if task.fits(device)), None)
-                if self._over or (found is None and self._running == 0):
-                    return None
-                if found is not None:
-                    self._waiting.remove(found)
-                    self._running += 1
-                    return found.on(device)
-                self._changed.wait()
-
-    def _done(self, following: Sequence[Task] | None) -> None:
-        with self._changed:
-            self._running -= 1
-            self._over = self._over or following is None
-            self._waiting[:0] = following or ()
-            self._changed.notify_all()
-
-    def _end(self) -> None:
-        with self._changed:
-            self._over = True
-            self._changed.notify_all()
+    def sweep(self, labels: Mapping[str, str]) -> list[str]:
+        return self.starter.sweep(labels)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from harness.analysis.identity import case_key
-from harness.catalog import models, protocols, weights_files
+from harness.catalog import WeightsFile, models, protocols, weights_files
 from harness.host.gpus import Gpus, device_of
 from harness.images import ImageHere
 from harness.model import Case, DatasetIdentity, Device, ImageIdentity, PlannedCase
@@ -26,7 +26,8 @@ class Resolved:
 
     `devices` by what a case asks for, `data` by dataset, `image_names` by case id, `images` by
     catalog name; a runtime without images leaves `images` empty. `budget_s` is how long ``quick``
-    may measure training steps; None leaves it to the workload.
+    may measure training steps; None leaves it to the workload. `weights_folder` finds the folder
+    with ImageNet's weights.
     """
 
     devices: Mapping[str, Device]
@@ -34,6 +35,7 @@ class Resolved:
     image_names: Mapping[str, str]
     images: Mapping[str, ImageHere]
     budget_s: float | None = None
+    weights_folder: Callable[[Mapping[str, WeightsFile]], Path | None] = locate_weights
 
 
 def workload_folder() -> Path:
@@ -151,13 +153,13 @@ def _plan_one(case: Case, resolved: Resolved) -> PlannedCase:
         launch_image=image.id if image else None,
         dataset=dataset,
         data_folder=found.folder,
-        weights_folder=locate_weights(weights) if weights else None,
+        weights_folder=resolved.weights_folder(weights) if weights else None,
         env=case.overrides.get("env", {}),
         memory_limit=case.overrides.get("memory_limit"),
     )
 
 
-def _weights(case: Case) -> dict[str, Any]:
+def _weights(case: Case) -> dict[str, WeightsFile]:
     if case.weights != "imagenet":
         return {}
     return {name: weights_files()[name] for name in models()[case.model].weights_files}

@@ -5,7 +5,8 @@ from __future__ import annotations
 import gc
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +49,34 @@ class Run:
 
     def standing(self) -> dict[tuple[str, int], Record]:
         return {(record.case_id, record.repeat): record for record in self.records}
+
+    def by_machine(self) -> list[Run]:
+        """The run as runs of one machine each, since figures of several are compared, never mixed.
+
+        Cases that no machine has measured yet stay with the first.
+        """
+        if not self.info.machines:
+            return [self]
+        standing = tuple(self.standing().values())
+        labels = list(dict.fromkeys(record.machine for record in standing)) or [self.info.machine]
+        unmeasured = {case.id for case in self.info.cases} - {r.case_id for r in standing}
+        return [
+            self._of(label, standing, unmeasured if number == 0 else frozenset())
+            for number, label in enumerate(labels)
+        ]
+
+    def _of(self, label: str, standing: Sequence[Record], more: AbstractSet[str]) -> Run:
+        """The part of one machine; `more` are ids of cases that it takes besides its own."""
+        records = tuple(record for record in standing if record.machine == label)
+        ids = {record.case_id for record in records} | more
+        changes: dict[str, object] = {
+            "machine": label,
+            "cases": tuple(case for case in self.info.cases if case.id in ids),
+        }
+        known = self.info.machines.get(label)
+        if known is not None:
+            changes |= {"machine_hash": known.machine_hash, "fingerprint": known.fingerprint}
+        return Run(self.path, self.info.model_copy(update=changes), records)
 
 
 def find_run(name: str, results: Path) -> Path:

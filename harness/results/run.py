@@ -18,6 +18,7 @@ from harness.host.fingerprint import Fingerprint
 from harness.host.home import home_folder
 from harness.model import SCHEMA_VERSION, Case, Frozen, Record
 from harness.results.files import append_line, held, told_clearly, write_atomic
+from harness.results.machines import KnownMachine
 
 RUN_FILE = "run.json"
 JOURNAL = "records.jsonl"
@@ -27,6 +28,7 @@ RECORD_FILE = "record.json"
 class Invocation(Frozen):
     """One start of the harness on this run, and why it took the runtime it took.
 
+    `executor` is what placed the attempts: inline is on the machine itself.
     `order_seed` is what a shuffled order came from; `interpreter` the Python that ran the cases
     where no image did, with its versions; `left_out` what of a container's isolation and limits
     the machine did not grant. `price_per_hour` (in `currency`) is what the machine was said to
@@ -36,6 +38,7 @@ class Invocation(Frozen):
 
     started_at: str
     finished_at: str | None = None
+    executor: str = "inline"
     runtime: str
     runtime_reason: str
     interpreter: str | None = None
@@ -53,6 +56,7 @@ class RunInfo(Frozen):
     """What run.json holds. `cases` are all cells in the matrix's order, measured or not.
 
     `ingredients` are, by case id, what each case key was made from; older runs lack them.
+    `machines` are, by label, those that measured for a run that began on another one.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -65,6 +69,7 @@ class RunInfo(Frozen):
     cases: tuple[Case, ...]
     ingredients: dict[str, dict[str, Any]] = Field(default_factory=dict)
     invocations: tuple[Invocation, ...] = ()
+    machines: dict[str, KnownMachine] = Field(default_factory=dict)
 
 
 def now() -> str:

@@ -22,6 +22,7 @@ import pytest
 from harness.errors import HarnessError, InfraError
 from harness.host.amd import DeviceNodes
 from harness.model import Device, LaunchSpec
+from harness.probes.case import CaseProcesses
 from harness.runner.meter import Meter
 from harness.runtimes import docker
 from harness.runtimes.base import Attempt
@@ -254,7 +255,9 @@ def test_the_memory_that_a_case_holds_is_seen_from_outside(
     meter = Meter()
     attempt = subject.runtime.start(program(spec, HOLDING))
     try:
-        meter.begin(attempt.first_process(), spec.device)
+        first = attempt.first_process()
+        assert first is not None
+        meter.begin(CaseProcesses(first.pid, first.container), spec.device)
         wait_for(spec.out / "held", attempt)
         meter.read()
     finally:

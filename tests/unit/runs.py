@@ -7,11 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from harness.campaign import Prepared
+from harness.campaign import Placed, Prepared
+from harness.executors import Inline
 from harness.host.fingerprint import Fingerprint
 from harness.matrix import expand, parse
 from harness.model import Device, Exit, LaunchSpec
-from harness.plan import Chosen, DataFolders, Resolved, locate, plan
+from harness.plan import DataFolders, Resolved, locate, plan
 from harness.runtimes.scripted import Script, ScriptedRuntime
 from harness.workload.contract import event_line, timing_file
 
@@ -101,7 +102,7 @@ def prepared(
         text=matrix,
         cases=tuple(cases),
         planned=tuple(plan(cases, resolved)),
-        chosen=Chosen(runtime, "the test says so"),
+        placed=Placed(Inline(runtime), "the test says so"),
         fingerprint=MACHINE,
         machine="scripted-machine",
         machine_hash="0" * 64,

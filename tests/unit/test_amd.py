@@ -7,12 +7,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from harness.campaign.prepare import image_for
 from harness.errors import InputError, MachineError
 from harness.host import gpus as host_gpus
 from harness.host.amd import AmdGpu, device_nodes, find_amd, unusable
 from harness.host.gpus import Gpu, Gpus, choose, find_gpus
 from harness.model import Device
+from harness.plan import image_for
 from harness.plan import runtime as plan_runtime
 from harness.plan.runtime import Need, choose_runtime
 
