@@ -12,6 +12,7 @@ from harness.cli import (
     compare,
     data,
     doctor,
+    export,
     fingerprint,
     fit,
     images,
@@ -40,6 +41,7 @@ app.command("report")(report.report)
 app.command("compare")(compare.compare)
 app.command("schema")(schema.schema)
 app.add_typer(data.app, name="data")
+app.add_typer(export.app, name="export")
 app.add_typer(images.app, name="images")
 app.add_typer(logs.app, name="logs")
 app.command("doctor")(doctor.doctor)
