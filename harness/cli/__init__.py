@@ -8,6 +8,7 @@ import typer
 
 from harness import __version__
 from harness.cli import (
+    attach,
     clean,
     compare,
     data,
@@ -35,6 +36,7 @@ app = typer.Typer(
 )
 app.command("matrix")(run.matrix)
 app.command("bench")(run.bench)
+app.command("attach")(attach.attach)
 app.command("plan")(plan.plan)
 app.command("fit")(fit.fit)
 app.command("report")(report.report)

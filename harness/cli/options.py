@@ -170,3 +170,30 @@ MaxTime = Annotated[
         help="With --until-ci: begin no repeat that would end later than this after the start.",
     ),
 ]
+On = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--on",
+        metavar="ssh://[USER@]HOST[:PORT][/FOLDER]",
+        help="Measure on this machine, which is reached by SSH: docs/remote.md. Repeatable; "
+        "several are measured side by side.",
+        show_default=False,
+    ),
+]
+Keep = Annotated[
+    bool,
+    typer.Option(
+        "--keep",
+        help="With --on: leave the environment and the results on that machine, too.",
+        show_default=False,
+    ),
+]
+Events = Annotated[
+    Path | None,
+    typer.Option(
+        "--events",
+        metavar="FILE",
+        help="Append what happens to this file, one line of JSON each.",
+        show_default=False,
+    ),
+]

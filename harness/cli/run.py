@@ -43,9 +43,14 @@ def matrix(
     strict: options.Strict = False,
     price_per_hour: options.PricePerHour = None,
     currency: options.Currency = None,
+    on: options.On = None,
+    keep: options.Keep = False,
+    events: options.Events = None,
 ) -> None:
     """Measure every case of a matrix file."""
+    from harness.cli.on import measure_on, refuse_what_is_of_this_machine
     from harness.matrix import load, parse_selection
+    from harness.remote.options import RunOptions
     from harness.results.reading import find_run
 
     parsed, text = load(file)
@@ -55,6 +60,30 @@ def matrix(
         parallel=parallel,
         price=price(price_per_hour, currency),
     )
+    if on:
+        refuse_what_is_of_this_machine(resume, events)
+        there = RunOptions(
+            gpu=gpu,
+            runtime=runtime,
+            python=python,
+            machine=machine,
+            budget=budget,
+            offline=offline,
+            only=tuple(only or ()),
+            skip=tuple(skip or ()),
+            parallel=parallel,
+            until_ci=until_ci,
+            max_repeats=max_repeats,
+            max_time=max_time,
+            strict=strict,
+            price_per_hour=price_per_hour,
+            currency=currency,
+        )
+        schedule(parallel, until_ci, max_repeats, max_time, strict)  # refused here, not there
+        folders = (data_dir, results)
+        measure_on(on, (parsed, text, file), there, request.selection, folders, keep)
+    if keep:
+        raise InputError("--keep is of a run on another machine", "add --on ssh://…")
     if rerun is not None and resume is None:
         raise InputError("--rerun says what a run that goes on measures again", "add --resume RUN")
     going_on = find_run(resume, results) if resume is not None else None
@@ -64,6 +93,7 @@ def matrix(
         request,
         schedule(parallel, until_ci, max_repeats, max_time, strict),
         partial(_resume, going_on, statuses(rerun)) if going_on is not None else _run,
+        events,
     )
 
 
@@ -228,15 +258,23 @@ def _resume(
     return resume(prepared, path, rerun, on_event, stopped, order)
 
 
-def _measure(parsed: Matrix, text: str, request: Request, order: Schedule, go: Go) -> None:
+def _measure(
+    parsed: Matrix,
+    text: str,
+    request: Request,
+    order: Schedule,
+    go: Go,
+    events: Path | None = None,
+) -> None:
     """Prepare, measure, report. Ends the process with the run's exit code."""
     from harness.campaign import prepare
+    from harness.cli.event_file import also_written
     from harness.cli.interruption import Interruption
     from harness.console import display
     from harness.report import render
     from harness.results.reading import read_run
 
-    with Interruption() as interruption, display() as shown:
+    with Interruption() as interruption, also_written(display(), events) as shown:
         prepared = prepare(parsed, text, request, shown.note)
         interruption.gentle = True
         outcome = go(prepared, shown.on_event, lambda: interruption.asked, order)

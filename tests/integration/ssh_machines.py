@@ -1,0 +1,240 @@
+"""Machines that are reached by SSH: Debian's sshd on loopback addresses, each with a home of its own.
+
+Each has its own host key, its own home folder and its own PATH, so that in files and programs they
+are machines apart. A `Wire` is a port before one of them that a test can cut.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import lacking
+
+SSHD = "/usr/sbin/sshd"
+
+_WRAPPER = """#!/bin/sh
+export HOME='{home}' PATH='{path}' TMPDIR='{home}/tmp'
+unset XDG_CACHE_HOME XDG_STATE_HOME HARNESS_DATA_DIR
+{passed}
+cd "$HOME"
+exec sh -c "$SSH_ORIGINAL_COMMAND"
+"""
+_SERVER = """
+ListenAddress {host}:{port}
+HostKey {folder}/host_key
+AuthorizedKeysFile {folder}/authorized_keys
+PidFile {folder}/sshd.pid
+ForceCommand {folder}/wrapper
+StrictModes no
+UsePAM no
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+PermitRootLogin prohibit-password
+MaxStartups 100
+"""
+_CLIENT = """
+Host *
+  IdentityFile {key}
+  IdentitiesOnly yes
+  IdentityAgent none
+  UserKnownHostsFile {known}
+  GlobalKnownHostsFile /dev/null
+  HashKnownHosts no
+"""
+
+
+@dataclass
+class Machine:
+    """One sshd. `program` puts a program in front of its PATH."""
+
+    folder: Path
+    host: str
+    port: int
+    server: subprocess.Popen[bytes]
+
+    @property
+    def address(self) -> str:
+        return f"ssh://{self.host}:{self.port}"
+
+    @property
+    def home(self) -> Path:
+        return self.folder / "home"
+
+    @property
+    def place(self) -> Path:
+        return self.home / ".cache" / "dl-feasibility-harness"
+
+    def program(self, name: str, text: str) -> None:
+        path = self.folder / "bin" / name
+        path.write_text(text)
+        path.chmod(0o755)
+
+    def left(self) -> list[str]:
+        """What jobs have left in its home."""
+        jobs = self.place / "jobs"
+        return sorted(path.name for path in jobs.iterdir()) if jobs.is_dir() else []
+
+    def job_folder(self) -> Path:
+        """Of its one job, as soon as there is one."""
+        return until(lambda: next(iter((self.place / "jobs").glob("*")), None))
+
+
+@dataclass
+class Machines:
+    """All of a test session's; `env` is what makes the harness's ssh know them."""
+
+    folder: Path
+    env: dict[str, str]
+    there: list[Machine] = field(default_factory=list)
+
+    @property
+    def known(self) -> Path:
+        return self.folder / "known_hosts"
+
+    def start(self, name: str, host: str, path: str | None = None) -> Machine:
+        """A machine with nothing but what `path` (default: this process's) holds."""
+        folder = self.folder / name
+        for part in ("bin", "home/tmp"):
+            (folder / part).mkdir(parents=True)
+        keygen(folder / "host_key")
+        shutil.copy(self.folder / "user_key.pub", folder / "authorized_keys")
+        port = free_port(host)
+        shown = os.environ["PATH"] if path is None else path
+        passed = {k: v for k, v in os.environ.items() if k.startswith(("PIP_", "SSL_", "REQUESTS"))}
+        wrapper = folder / "wrapper"
+        wrapper.write_text(
+            _WRAPPER.format(
+                home=folder / "home",
+                path=f"{folder / 'bin'}:{shown}",
+                passed="\n".join(f"export {name}='{value}'" for name, value in passed.items()),
+            )
+        )
+        wrapper.chmod(0o755)
+        config = folder / "sshd_config"
+        config.write_text(_SERVER.format(folder=folder, host=host, port=port))
+        with (folder / "sshd.log").open("wb") as log:
+            server = subprocess.Popen([SSHD, "-D", "-e", "-f", config], stdout=log, stderr=log)
+        machine = Machine(folder, host, port, server)
+        self.there.append(machine)
+        self.trust(machine, machine.port)
+        until(lambda: answers(host, port))
+        return machine
+
+    def trust(self, machine: Machine, port: int) -> None:
+        key = (machine.folder / "host_key.pub").read_text().rsplit(" ", 1)[0]
+        with self.known.open("a") as file:
+            file.write(f"[{machine.host}]:{port} {key}\n")
+
+
+@contextlib.contextmanager
+def machines(folder: Path) -> Iterator[Machines]:
+    """A folder with the user's key and ssh configuration; ends every sshd that was started."""
+    if not os.access(SSHD, os.X_OK) or shutil.which("ssh") is None:
+        lacking("sshd and ssh are needed: apt-get install openssh-server")
+    if os.geteuid() == 0:
+        Path("/run/sshd").mkdir(exist_ok=True)  # where it gives up its rights
+    keygen(folder / "user_key")
+    config = folder / "ssh_config"
+    config.write_text(_CLIENT.format(key=folder / "user_key", known=folder / "known_hosts"))
+    env = {"HARNESS_SSH_CONFIG": str(config), "XDG_STATE_HOME": str(folder / "state")}
+    found = Machines(folder, env)
+    try:
+        yield found
+    finally:
+        for machine in found.there:
+            machine.server.terminate()
+            machine.server.wait()
+
+
+class Wire:
+    """A port on a machine's address that leads to its sshd, until it is cut."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        self._listener = socket.create_server((machine.host, 0))
+        self.port = self._listener.getsockname()[1]
+        self._open: list[socket.socket] = []
+        self.whole = True
+        self.connections = 0
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    @property
+    def address(self) -> str:
+        return f"ssh://{self.machine.host}:{self.port}"
+
+    def cut(self) -> None:
+        """End what is open; what comes is closed at once until `mend`."""
+        self.whole = False
+        for end in self._open:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def mend(self) -> None:
+        self.whole = True
+
+    def close(self) -> None:
+        self.cut()
+        self._listener.close()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                near, _ = self._listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            if not self.whole:
+                near.close()
+                continue
+            far = socket.create_connection((self.machine.host, self.machine.port))
+            self._open += [near, far]
+            for pair in ((near, far), (far, near)):
+                threading.Thread(target=_pump, args=pair, daemon=True).start()
+
+
+def _pump(source: socket.socket, target: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
+    for end in (source, target):
+        with contextlib.suppress(OSError):
+            end.shutdown(socket.SHUT_RDWR)
+
+
+def keygen(path: Path) -> None:
+    line = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "test", "-f", str(path)]
+    subprocess.run(line, check=True)
+
+
+def free_port(host: str) -> int:
+    with socket.create_server((host, 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def answers(host: str, port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection((host, port), timeout=1):
+        return True
+    return False
+
+
+def until(look, seconds: float = 60.0):  # type: ignore[no-untyped-def]
+    """What `look` finds, as soon as it finds something; fails after so long."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        found = look()
+        if found:
+            return found
+        time.sleep(0.05)
+    pytest.fail("it never came to that")
