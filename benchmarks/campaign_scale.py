@@ -82,7 +82,7 @@ def resumed(folder: Path, results: int) -> float:
     outcome = resume(made, first.folder, (), lambda _event: None)
     seconds = time.perf_counter() - started
     assert len(outcome.records) == results
-    assert not made.chosen.runtime.attempts  # type: ignore[attr-defined]
+    assert not made.placed.executor.starter.attempts  # type: ignore[attr-defined]
     return seconds
 
 

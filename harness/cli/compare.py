@@ -15,7 +15,12 @@ if TYPE_CHECKING:
 
 
 def compare(
-    base: Annotated[str, typer.Argument(metavar="BASE", help="An id, a folder, or latest.")],
+    base: Annotated[
+        str,
+        typer.Argument(
+            metavar="BASE", help="An id, a folder, or latest; RUN@MACHINE of a run on several."
+        ),
+    ],
     new: Annotated[str, typer.Argument(metavar="NEW", help="The same.")],
     value: Annotated[
         str,
@@ -78,13 +83,13 @@ def compare(
 
 def _two_runs(base: str, new: str, results: Path) -> tuple[Run, Run]:
     from harness.report.groups import measured
-    from harness.results.reading import find_run, read_run
+    from harness.results.reading import find_machine
 
-    folders = [find_run(name, results) for name in (base, new)]
-    if folders[0].resolve() == folders[1].resolve():
+    found = [find_machine(name, results) for name in (base, new)]
+    first, second = ((run.path.resolve(), run.info.machine) for run in found)
+    if first == second:
         raise InputError(
-            f"BASE and NEW are the same run, {folders[0].resolve().name}",
-            f"name two of those in {results}",
+            f"BASE and NEW are the same run, {first[0].name}", f"name two of those in {results}"
         )
-    older, newer = measured([read_run(folder) for folder in folders])
+    older, newer = measured(found)
     return older, newer

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -76,7 +76,7 @@ class Run:
         known = self.info.machines.get(label)
         if known is not None:
             changes |= {"machine_hash": known.machine_hash, "fingerprint": known.fingerprint}
-        return Run(self.path, self.info.model_copy(update=changes), records)
+        return replace(self, info=self.info.model_copy(update=changes), records=records)
 
 
 def find_run(name: str, results: Path) -> Path:
@@ -93,6 +93,25 @@ def find_run(name: str, results: Path) -> Path:
         f"the last ones: {', '.join(path.name for path in runs[-3:])}" if runs else "it is empty"
     )
     raise InputError(f"there is no run {name!r} in {results}; {there}", "or name a run's folder")
+
+
+def find_machine(name: str, results: Path) -> Run:
+    """The run `name` of one machine; ``RUN@MACHINE`` where it measured on several.
+
+    Raises InputError.
+    """
+    run, _, label = name.rpartition("@")
+    if not run or os.path.isfile(Path(name) / RUN_FILE):  # noqa: PTH113 - never raises
+        run, label = name, ""
+    found = read_run(find_run(run, results)).by_machine()
+    chosen = [part for part in found if label in ("", part.info.machine)]
+    if len(chosen) == 1:
+        return chosen[0]
+    there = ", ".join(part.info.machine for part in found)
+    missing = f", not on {label}" if label else ""
+    raise InputError(
+        f"the run {run} measured on {there}{missing}", f"name one: {run}@{found[0].info.machine}"
+    )
 
 
 def read_run(path: Path) -> Run:

@@ -341,8 +341,8 @@ def test_what_a_machine_did_not_grant_is_in_the_report(tmp_path: Path) -> None:
     one = "axes: {model: [model-a], dataset: [synthetic]}"
     made, _ = prepared(one, lambda spec: completing(), tmp_path)
     missing = "network isolation (refused)"
-    chosen = replace(made.chosen, left_out=(missing,))
-    outcome = run(replace(made, chosen=chosen), lambda event: None)
+    placed = replace(made.placed, left_out=(missing,))
+    outcome = run(replace(made, placed=placed), lambda event: None)
     text = render([read_run(outcome.folder)], "table")
     assert f"{outcome.folder.name} ran without {missing}" in text
 

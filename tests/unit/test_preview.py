@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from harness.campaign import Request, prepare, preview, run
 from harness.catalog import images
 from harness.errors import InputError
 from harness.matrix import parse, parse_selection
+from harness.plan import here as here_module
 from harness.report.plan import FORMATS
 from harness.results import history
 from harness.results.reading import find_run, read_run
@@ -197,7 +197,7 @@ def test_an_interpreter_is_asked_before_anything_is_fetched(
     def fetch(*_: object) -> None:
         raise AssertionError("fetched before the interpreter was asked")
 
-    monkeypatch.setattr(sys.modules[prepare.__module__], "fetch_missing", fetch)
+    monkeypatch.setattr(here_module, "fetch_missing", fetch)
     text = STUDY.replace("dataset_fallback: synthetic", "")
     with pytest.raises(InputError, match="there is no such program"):
         prepare(parse(text), text, here(tmp_path, runtime="local", python="/x/python"), ignore)

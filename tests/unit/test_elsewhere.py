@@ -1,0 +1,166 @@
+"""Attempts that other machines make: one run, each machine's figures of themselves."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.campaign import Outcome, Prepared, Request, attempts, prepare_elsewhere, resume, run
+from harness.errors import InputError, MachineError
+from harness.events import OnEvent, Stopped
+from harness.executors import Inline, Lane, Task
+from harness.executors.errand import errand, run_errand
+from harness.matrix import parse
+from harness.model import Device, PlannedCase, Record, Status
+from harness.plan import Means
+from harness.report import render
+from harness.results.machines import KnownMachine, write_machine
+from harness.results.reading import find_machine, read_run
+from harness.results.run import JOURNAL, RunInfo
+from harness.runner import Place, lost_record
+from harness.runtimes.scripted import ScriptedRuntime
+from tests.unit.runs import MACHINE, completing
+from tests.unit.runs import prepared as here_prepared
+
+FOUR = """
+axes: {model: [model-a], dataset: [synthetic], batch_size: [8, 16, 32, 64]}
+defaults: {protocol: smoke}
+"""
+
+
+class Elsewhere:
+    """Two scripted machines that take attempts in turn; `loses` says which it loses."""
+
+    name = "scripted-fleet"
+    runtime = "auto"
+    reason = "two scripted machines"
+
+    def __init__(self, loses: Callable[[Place], bool] = lambda place: False) -> None:
+        self.loses = loses
+        self.made: list[tuple[str, int]] = []
+        self._labels = itertools.cycle(("left", "right"))
+        self._lock = threading.Lock()
+
+    def device(self, wish: str) -> Device:
+        if wish not in ("auto", "cpu"):
+            raise InputError(f"GPU {wish} is one machine's")
+        return Device(kind="cpu")
+
+    def lanes(self, tasks: Sequence[Task], parallel: bool) -> Sequence[Lane]:
+        return [None, None]
+
+    def attempt(
+        self, case: PlannedCase, place: Place, on_event: OnEvent, stopped: Stopped
+    ) -> Record:
+        with self._lock:
+            label = next(self._labels)
+            self.made.append((case.id, place.repeat))
+        if self.loses(place):
+            return lost_record(case, self.runtime, place, f"{label} is gone", transient=True)
+        there = MACHINE.model_copy(update={"cpu": f"CPU of {label}"})
+        machine = KnownMachine(label=label, machine_hash=label * 9, fingerprint=there)
+        write_machine(place.folder, machine)
+        playing = Inline(ScriptedRuntime(lambda _spec: completing()))
+        return playing.attempt(case, replace(place, machine=label), on_event, stopped)
+
+    def sweep(self, labels: Mapping[str, str]) -> list[str]:
+        return []
+
+
+def prepared(results: Path, fleet: Elsewhere) -> Prepared:
+    made = prepare_elsewhere(parse(FOUR), FOUR, Request(results=results), fleet, lambda _text: None)
+    return replace(made, machine="here", machine_hash="0" * 64)
+
+
+def measured(results: Path, fleet: Elsewhere) -> Outcome:
+    return run(prepared(results, fleet), lambda _event: None)
+
+
+def test_every_machine_has_a_column_of_its_own_figures(tmp_path: Path) -> None:
+    outcome = measured(tmp_path, Elsewhere())
+    found = read_run(outcome.folder)
+    assert found.info.invocations[0].executor == "scripted-fleet"
+    assert set(found.info.machines) == {"left", "right"}
+    parts = found.by_machine()
+    assert {part.info.machine for part in parts} == {"left", "right"}
+    for part in parts:
+        label = part.info.machine
+        assert part.info.machine_hash == label * 9
+        assert part.info.fingerprint.cpu == f"CPU of {label}"
+        assert {record.machine for record in part.records} == {label}
+        assert len(part.info.cases) == 2
+    table = render(parts, "table")
+    assert "left" in table
+    assert "This machine: right" in table
+
+
+def test_a_run_of_one_machine_is_one_part(tmp_path: Path) -> None:
+    fleet = Elsewhere()
+    fleet._labels = itertools.repeat("here")  # type: ignore[assignment]
+    found = read_run(measured(tmp_path, fleet).folder)
+    assert found.info.machines == {}
+    assert found.by_machine() == [found]
+
+
+def test_what_a_machine_took_with_it_is_measured_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attempts, "FIRST_WAIT_S", 0.01)
+    outcome = measured(tmp_path, Elsewhere(lambda place: place.attempt == 1))
+    assert [record.attempt for record in outcome.records] == [2] * 4
+    assert outcome.as_expected
+    statuses = [record.status for record in read_run(outcome.folder).records]
+    assert sorted(statuses) == [Status.INFRA] * 4 + [Status.OK] * 4
+
+
+def test_a_run_that_broke_off_goes_on_and_knows_the_machines_again(tmp_path: Path) -> None:
+    first = measured(tmp_path, Elsewhere())
+    journal = first.folder / JOURNAL
+    journal.write_text("")  # every attempt has its record.json: all are taken up
+    info = RunInfo.model_validate_json((first.folder / "run.json").read_text())
+    (first.folder / "run.json").write_text(
+        info.model_copy(update={"machines": {}}).model_dump_json()
+    )
+    fleet = Elsewhere()
+    outcome = resume(prepared(tmp_path, fleet), first.folder, (), lambda _event: None)
+    assert fleet.made == []
+    assert len(outcome.records) == 4
+    assert set(read_run(first.folder).info.machines) == {"left", "right"}
+
+
+def test_keys_are_those_that_a_machine_itself_plans(tmp_path: Path) -> None:
+    there, _ = here_prepared(FOUR, lambda _spec: completing(), tmp_path)
+    planned = prepared(tmp_path, Elsewhere()).planned
+    assert [case.key for case in planned] == [case.key for case in there.planned]
+    assert [case.spec for case in planned] == [case.spec for case in there.planned]
+
+
+def test_another_workload_is_refused_before_anything_is_measured(tmp_path: Path) -> None:
+    planned = prepared(tmp_path, Elsewhere()).planned[0]
+    place = Place("run", "here", 1, 1, tmp_path)
+    sent = errand(planned, place, Means("local", tmp_path))
+    assert sent == type(sent).model_validate_json(sent.model_dump_json())
+    changed = sent.model_copy(update={"workload": "0" * 64})
+    with pytest.raises(MachineError, match="measures another benchmark"):
+        run_errand(changed, tmp_path, lambda _event: None, lambda: False)
+
+
+def test_what_only_one_machine_could_understand_is_refused(tmp_path: Path) -> None:
+    request = Request(gpus=("0",), results=tmp_path)
+    with pytest.raises(InputError, match="one machine's"):
+        prepare_elsewhere(parse(FOUR), FOUR, request, Elsewhere(), lambda _text: None)
+
+
+def test_one_machine_of_several_is_named_where_runs_are_compared(tmp_path: Path) -> None:
+    outcome = measured(tmp_path, Elsewhere())
+    name = outcome.folder.name
+    assert find_machine(f"{name}@left", tmp_path).info.machine == "left"
+    with pytest.raises(InputError, match=r"measured on (left, right|right, left)$"):
+        find_machine(name, tmp_path)
+    with pytest.raises(InputError, match="not on middle"):
+        find_machine(f"{name}@middle", tmp_path)
