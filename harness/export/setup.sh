@@ -44,8 +44,8 @@ fi
 
 # Into a folder of its own: nothing that the machine or the image brought changes, and pins that an
 # image's builder set for its own packages do not apply.
-env -u PIP_CONSTRAINT "$python" -m pip install --quiet --disable-pip-version-check --upgrade \
-  --target "$home/site" "$requirement"
+env -u PIP_CONSTRAINT "$python" -m pip install --quiet --disable-pip-version-check \
+  --no-warn-conflicts --no-compile --upgrade --target "$home/site" "$requirement"
 told="$(PYTHONPATH="$home/site" "$python" -m harness --version)"
 [ "$told" = "harness $HARNESS_VERSION" ] ||
   fail "$requirement is $told, and the export is of harness $HARNESS_VERSION" \
