@@ -9,6 +9,7 @@ import typer
 from harness import __version__
 from harness.cli import (
     attach,
+    attempt,
     clean,
     compare,
     data,
@@ -49,6 +50,7 @@ app.add_typer(logs.app, name="logs")
 app.command("doctor")(doctor.doctor)
 app.command("fingerprint")(fingerprint.fingerprint)
 app.command("clean")(clean.clean)
+app.command("attempt", hidden=True)(attempt.attempt)
 
 
 def _version(wanted: bool) -> None:

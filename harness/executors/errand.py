@@ -24,7 +24,8 @@ from harness.runner import Place
 class Errand(Frozen):
     """An attempt as JSON: the case, its place in the run, and by what it is to be measured.
 
-    `workload` is the digest of the code that makes it the same benchmark there.
+    `workload` is the digest of the code that makes it the same benchmark there; `on_gpu`:
+    what placed it there was asked for a GPU, so that the processor would be another measurement.
     """
 
     run_id: str
@@ -39,6 +40,7 @@ class Errand(Frozen):
     offline: bool = False
     fallback: str | None = None
     budget_s: float | None = None
+    on_gpu: bool = False
     labels: dict[str, str] = Field(default_factory=dict)
 
 
@@ -84,6 +86,11 @@ def run_errand(errand: Errand, folder: Path, on_event: OnEvent, stopped: Stopped
     gpus = find_gpus()
     usable = allowed(gpus, os.environ)
     devices = {errand.case.gpu: choose(errand.case.gpu, usable)}
+    if errand.on_gpu and devices[errand.case.gpu].kind != "gpu":
+        raise MachineError(
+            f"no GPU is left to the case there ({usable.problem or 'NVML sees none'})",
+            "see there what nvidia-smi shows and what CUDA_VISIBLE_DEVICES says",
+        )
     note = lambda text: on_event(Note(text))  # noqa: E731
     planned, chosen = resolve([errand.case], devices, means, gpus.driver, note)
     machine = this_machine(gpus, folder, engine_of(chosen.runtime))
