@@ -17,6 +17,7 @@ from harness.cli import (
     export,
     fingerprint,
     fit,
+    fleet,
     images,
     logs,
     plan,
@@ -48,6 +49,7 @@ app.add_typer(export.app, name="export")
 app.add_typer(images.app, name="images")
 app.add_typer(logs.app, name="logs")
 app.command("doctor")(doctor.doctor)
+app.command("fleet")(fleet.fleet)
 app.command("fingerprint")(fingerprint.fingerprint)
 app.command("clean")(clean.clean)
 app.command("attempt", hidden=True)(attempt.attempt)

@@ -197,3 +197,39 @@ Events = Annotated[
         show_default=False,
     ),
 ]
+Executor = Annotated[
+    str,
+    typer.Option(
+        "--executor",
+        metavar="inline|ray|slurm",
+        help="Where attempts run: on this machine, on a fleet (docs/fleet.md), on a cluster "
+        "(docs/slurm.md).",
+    ),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        metavar="HOST:PORT",
+        help="The Ray cluster. Default: the one that this machine belongs to.",
+        show_default=False,
+    ),
+]
+GpuModel = Annotated[
+    str | None,
+    typer.Option(
+        "--gpu-model",
+        metavar="NAME",
+        help="With --executor: only GPUs of this model, such as A100.",
+        show_default=False,
+    ),
+]
+Site = Annotated[
+    Path | None,
+    typer.Option(
+        "--site",
+        metavar="FILE",
+        help="With --executor slurm: partition, account and the like, as docs/slurm.md says.",
+        show_default=False,
+    ),
+]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli import one_case, options
+from harness.cli.placing import HERE, Placing, placed, placing, refuse_what_is_of_one_machine
 from harness.cli.prices import price
 from harness.errors import ExitCode, InputError
 
@@ -46,6 +47,10 @@ def matrix(
     on: options.On = None,
     keep: options.Keep = False,
     events: options.Events = None,
+    executor: options.Executor = "inline",
+    address: options.Address = None,
+    gpu_model: options.GpuModel = None,
+    site: options.Site = None,
 ) -> None:
     """Measure every case of a matrix file."""
     from harness.cli.on import measure_on, refuse_what_is_of_this_machine
@@ -54,12 +59,19 @@ def matrix(
     from harness.results.reading import find_run
 
     parsed, text = load(file)
+    where = placing(executor, address, gpu_model, site)
+    refuse_what_is_of_one_machine(where, gpu, parallel)
+    folder = data_dir.absolute() if data_dir is not None and not where.here else data_dir
     request = replace(
-        machine_request(gpu, runtime, python, data_dir, results, machine, budget, offline),
+        machine_request(
+            gpu, runtime, python, folder, results, machine, budget, offline, where.here
+        ),
         selection=parse_selection(only or (), skip or ()),
         parallel=parallel,
         price=price(price_per_hour, currency),
     )
+    if on and not where.here:
+        raise InputError("--on and --executor both say where to measure", "leave one of them out")
     if on:
         refuse_what_is_of_this_machine(resume, events)
         there = RunOptions(
@@ -94,6 +106,7 @@ def matrix(
         schedule(parallel, until_ci, max_repeats, max_time, strict),
         partial(_resume, going_on, statuses(rerun)) if going_on is not None else _run,
         events,
+        where,
     )
 
 
@@ -171,8 +184,12 @@ def machine_request(
     machine: str | None,
     budget: str | None,
     offline: bool,
+    here: bool = True,
 ) -> Request:
-    """The options that are about this machine, checked. Raises InputError."""
+    """The options that are about this machine, checked. Raises InputError.
+
+    `here`: this machine measures; elsewhere a folder of data need not be on it.
+    """
     from harness.campaign import Request
     from harness.matrix.fields import gpu_request
     from harness.matrix.names import known_name
@@ -185,7 +202,7 @@ def machine_request(
         budget_s = parse_duration(budget) if budget is not None else None
     except ValueError as error:
         raise InputError(str(error)) from error
-    if data_dir is not None and not os.path.isdir(data_dir):  # noqa: PTH112 - never raises
+    if here and data_dir is not None and not os.path.isdir(data_dir):  # noqa: PTH112 - never raises
         raise InputError(f"--data-dir {data_dir} is no folder")
     if machine is not None and not machine.strip():
         raise InputError("--machine needs a name")
@@ -265,17 +282,25 @@ def _measure(
     order: Schedule,
     go: Go,
     events: Path | None = None,
+    where: Placing = HERE,
 ) -> None:
     """Prepare, measure, report. Ends the process with the run's exit code."""
-    from harness.campaign import prepare
+    from harness.campaign import prepare, prepare_elsewhere
     from harness.cli.event_file import also_written
     from harness.cli.interruption import Interruption
     from harness.console import display
     from harness.report import render
     from harness.results.reading import read_run
 
-    with Interruption() as interruption, also_written(display(), events) as shown:
-        prepared = prepare(parsed, text, request, shown.note)
+    with (
+        Interruption() as interruption,
+        also_written(display(), events) as shown,
+        placed(where, parsed, request, shown.note) as executor,
+    ):
+        if executor is None:
+            prepared = prepare(parsed, text, request, shown.note)
+        else:
+            prepared = prepare_elsewhere(parsed, text, request, executor, shown.note)
         interruption.gentle = True
         outcome = go(prepared, shown.on_event, lambda: interruption.asked, order)
     typer.echo("\n" + render(read_run(outcome.folder).by_machine(), "table"))

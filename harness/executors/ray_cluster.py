@@ -50,6 +50,8 @@ def connected(address: str | None) -> Iterator[RayFleet]:
     # one, and without a token whoever reaches its ports can run what he likes.
     os.environ.setdefault("RAY_DEDUP_LOGS", "0")
     os.environ.setdefault("RAY_AUTH_MODE", "token")
+    # What still runs once the connection is closed must not open one by itself.
+    os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")
     try:
         import ray
     except ImportError as error:
@@ -73,7 +75,7 @@ def _connect(ray: Any, address: str | None) -> None:
     except ray.exceptions.AuthenticationError as error:
         raise MachineError(
             f"the Ray cluster{_at(address)} and this process do not share a token: "
-            f"{_sentence(error)}",
+            f"{_sentence(error).split('. ')[0]}",
             "bring the cluster's token here (ray get-auth-token prints it there; "
             "~/.ray/auth_token or RAY_AUTH_TOKEN_PATH holds it here), and start every node with "
             "RAY_AUTH_MODE=token: docs/fleet.md",
