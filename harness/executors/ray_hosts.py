@@ -31,8 +31,8 @@ class Need:
     def of(cls, case: PlannedCase, model: str | None) -> Need:
         one = case.case
         gpu = case.device.kind == "gpu"
-        settings = sorted(f"{name}={value}" for name, value in one.overrides.items())
-        what = (one.model, one.framework, one.image or "", one.dataset, one.weights, *settings)
+        limit = str(one.overrides.get("memory_limit", ""))
+        what = (one.model, one.framework, one.image or "", one.dataset, one.weights, limit)
         return cls(what, Wish(gpu, model if gpu else None))
 
 

@@ -1,0 +1,268 @@
+"""A fleet: where attempts go, what is done about what befalls them, and what is brought back."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import threading
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from harness.campaign import Outcome, Request, attempts, prepare_elsewhere, run
+from harness.errors import InfraError, InputError, MachineError
+from harness.events import Event, Note
+from harness.executors import ray as ray_executor
+from harness.executors.errand import Errand
+from harness.executors.ray_fleet import differences, placed_on
+from harness.executors.ray_parcel import pack, unpack
+from harness.executors.ray_port import Host, LostError, same_model
+from harness.matrix import parse
+from harness.model import Status
+from harness.plan import Means
+from harness.results.reading import read_run
+from harness.results.run import RECORD_FILE
+from harness.runtimes.scripted import Script
+from tests.unit.ray_fleet import PlayedFleet, looked, nodes
+
+EIGHT = """
+axes: {model: [model-a, model-b], dataset: [synthetic], batch_size: [8, 16, 32, 64]}
+defaults: {protocol: smoke}
+"""
+
+
+@pytest.fixture(autouse=True)
+def _no_long_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attempts, "FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr(ray_executor, "WAIT_S", 0.02)
+
+
+def measured(
+    folder: Path,
+    fleet: PlayedFleet,
+    told: list[str] | None = None,
+    stopped: threading.Event | None = None,
+    model: str | None = None,
+) -> Outcome:
+    told = told if told is not None else []
+    request = Request(results=folder, runtime="docker")
+    matrix = parse(EIGHT)
+    executor = placed_on(fleet, request.means(matrix), model, told.append)
+    prepared = prepare_elsewhere(matrix, EIGHT, request, executor, told.append)
+
+    def on_event(event: Event) -> None:
+        if isinstance(event, Note):
+            told.append(event.text)
+
+    return run(prepared, on_event, stopped.is_set if stopped else lambda: False)
+
+
+def test_every_case_once_over_all_nodes_one_at_a_time_on_each(tmp_path: Path) -> None:
+    fleet = PlayedFleet(tmp_path / "there", nodes(3))
+    outcome = measured(tmp_path / "runs", fleet)
+    assert outcome.as_expected
+    assert len(fleet.made) == len({case for _, case in fleet.made}) == 8
+    assert {node for node, _ in fleet.made} == {"node0", "node1", "node2"}
+    found = read_run(outcome.folder)
+    assert Counter(r.machine for r in found.records) == Counter(node for node, _ in fleet.made)
+    assert {r.status for r in found.records} == {Status.OK}
+    folder = outcome.folder / "cases" / found.records[0].case_id / "r1" / "a1"
+    assert {path.name for path in folder.iterdir()} >= {RECORD_FILE, "log.txt", "spec.json"}
+    assert not list((tmp_path / "there").glob("*/*/*"))  # nothing is left on the nodes
+
+
+def test_what_a_lost_node_took_with_it_is_measured_on_another(tmp_path: Path) -> None:
+    def befalls(host: Host, _errand: Errand) -> LostError | None:
+        if host.id != "id1":
+            return None
+        fleet.kill(host)
+        return LostError("the node is gone")
+
+    fleet = PlayedFleet(tmp_path / "there", nodes(2), befalls)
+    outcome = measured(tmp_path / "runs", fleet)
+    assert outcome.as_expected
+    records = read_run(outcome.folder).records
+    lost = [record for record in records if record.status is Status.INFRA]
+    assert [record.reason for record in lost] == ["on node1: the node is gone"]
+    again = [record for record in records if record.attempt == 2]
+    assert [(r.case_id, r.machine) for r in again] == [(lost[0].case_id, "node0")]
+    assert len(records) == 9
+
+
+def test_a_killed_worker_s_attempt_goes_to_another_node_and_three_are_enough(
+    tmp_path: Path,
+) -> None:
+    """The node is there and answers, and loses whatever it is given."""
+    bad = lambda host, _errand: LostError("its process is gone") if host.id == "id0" else None  # noqa: E731
+    fleet = PlayedFleet(tmp_path / "there", nodes(2), bad)
+    told: list[str] = []
+    outcome = measured(tmp_path / "runs", fleet, told)
+    assert outcome.as_expected
+    assert sum(node == "node0" for node, _ in fleet.made) == 3
+    assert any("node0 is not used any more" in line for line in told)
+    for record in read_run(outcome.folder).records:
+        assert record.attempt <= 2  # elsewhere at once
+
+
+def test_a_node_that_lacks_something_is_told_once_and_still_does_what_it_can(
+    tmp_path: Path,
+) -> None:
+    def befalls(host: Host, errand: Errand) -> MachineError | None:
+        lacks = host.id == "id0" and errand.case.model == "model-b"
+        return MachineError("no room for model-b", "buy more") if lacks else None
+
+    fleet = PlayedFleet(tmp_path / "there", nodes(2), befalls)
+    told: list[str] = []
+    outcome = measured(tmp_path / "runs", fleet, told)
+    assert outcome.as_expected
+    assert {record.attempt for record in read_run(outcome.folder).records} == {1}
+    assert sum("no room for model-b (buy more)" in line for line in told) == 1
+    where = Counter(node for node, case in fleet.made if case.startswith("model-b"))
+    assert where == {"node0": 1, "node1": 4}
+
+
+def test_where_no_node_is_left_the_reasons_are_the_record(tmp_path: Path) -> None:
+    nothing = lambda host, _errand: MachineError(f"no engine on {host.id}")  # noqa: E731
+    outcome = measured(tmp_path / "runs", PlayedFleet(tmp_path / "there", nodes(2), nothing))
+    assert not outcome.as_expected
+    for record in outcome.records:
+        assert record.status is Status.INFRA
+        assert record.attempt == 1  # it would be the same again
+        assert "node0: no engine on id0" in record.reason
+        assert "node1: no engine on id1" in record.reason
+
+
+def test_a_fault_of_the_harness_there_is_a_record_that_quotes_it(tmp_path: Path) -> None:
+    fails = lambda _host, _errand: ZeroDivisionError("by nothing")  # noqa: E731
+    outcome = measured(tmp_path / "runs", PlayedFleet(tmp_path / "there", nodes(9), fails))
+    assert {record.status for record in outcome.records} == {Status.INFRA}
+    assert "ZeroDivisionError: by nothing" in outcome.records[0].reason
+
+
+def test_stopping_ends_what_runs_on_every_node_and_begins_nothing(tmp_path: Path) -> None:
+    stopped = threading.Event()
+    begun = threading.Barrier(2, action=stopped.set)
+
+    def befalls(_host: Host, _errand: Errand) -> None:
+        begun.wait(10)
+
+    fleet = PlayedFleet(
+        tmp_path / "there", nodes(2), befalls, scripts=lambda _spec: Script(steps=(60.0,))
+    )
+    outcome = measured(tmp_path / "runs", fleet, stopped=stopped)
+    assert outcome.interrupted
+    assert [record.status for record in outcome.records] == [Status.INTERRUPTED] * 2
+    assert len(fleet.made) == 2
+
+
+def test_a_gpu_model_that_no_node_has_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    hosts = [*nodes(1, gpus=1, model="A100"), Host("x", "other", gpus=2), Host("y", "bare")]
+    fleet = PlayedFleet(tmp_path, hosts, looks={"x": looked(gpus=("NVIDIA GeForce RTX 4090",) * 2)})
+    with pytest.raises(MachineError, match=r"no node has a GPU H100.*A100, NVIDIA GeForce RTX"):
+        measured(tmp_path / "runs", fleet, model="H100")
+    assert fleet.made == []
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_gpu_model_chooses_the_nodes(tmp_path: Path) -> None:
+    hosts = [*nodes(2, gpus=1, model="A100"), Host("x", "other", gpus=1), Host("y", "bare")]
+    fleet = PlayedFleet(
+        tmp_path / "there", hosts, looks={"x": looked(gpus=("NVIDIA GeForce RTX 4090",))}
+    )
+    measured(tmp_path / "runs", fleet, model="rtx 4090")
+    assert {node for node, _ in fleet.made} == {"other"}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "name", "same"),
+    [
+        ("A100", "NVIDIA A100-SXM4-40GB", True),
+        ("a10", "NVIDIA A100-SXM4-40GB", False),
+        ("L4", "NVIDIA L40S", False),
+        ("RTX 4090", "NVIDIA GeForce RTX 4090", True),
+    ],
+)
+def test_models_are_told_by_whole_words(wanted: str, name: str, same: bool) -> None:
+    assert same_model(wanted, name) is same
+
+
+def test_a_node_with_another_harness_is_not_used_and_none_at_all_is_an_error(
+    tmp_path: Path,
+) -> None:
+    told: list[str] = []
+    why = "has another harness"
+    fleet = PlayedFleet(tmp_path / "there", nodes(2), looks={"id0": why})
+    assert measured(tmp_path / "runs", fleet, told).as_expected
+    assert {node for node, _ in fleet.made} == {"node1"}
+    assert f"node0 is not used: it {why}" in told
+    fleet = PlayedFleet(tmp_path, nodes(2), looks={"id0": why, "id1": why})
+    with pytest.raises(MachineError, match="node1 has another harness"):
+        placed_on(fleet, Means("docker", tmp_path), None, told.append)
+
+
+def test_what_differs_and_what_asks_for_no_token_is_told(tmp_path: Path) -> None:
+    looks = {"id0": looked(python="3.10.1"), "id1": looked(token=False)}
+    assert differences(nodes(2), looks) == ["Python differs: 3.10.1 on node0; 3.11.2 on node1"]
+    told: list[str] = []
+    placed_on(PlayedFleet(tmp_path, nodes(2), looks=looks), Means("a", tmp_path), None, told.append)
+    assert any(line.startswith("without a token") and "node1" in line for line in told)
+
+
+def test_an_index_is_one_machine_s(tmp_path: Path) -> None:
+    executor = placed_on(
+        PlayedFleet(tmp_path, nodes(1)), Means("a", tmp_path), None, lambda _text: None
+    )
+    with pytest.raises(InputError, match="one machine's"):
+        executor.device("0")
+    assert executor.device("auto").kind == "cpu"
+
+
+# ------------------------------------------------------------------ parcels
+
+
+def parcel(*members: tuple[str, bytes, bytes]) -> io.BytesIO:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w:gz") as made:
+        for name, kind, content in members:
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname, info.size = kind, "/etc/passwd", len(content)
+            made.addfile(info, io.BytesIO(content))
+    file.seek(0)
+    return file
+
+
+REG, LINK = tarfile.REGTYPE, tarfile.SYMTYPE
+
+
+def test_a_parcel_holds_the_files_and_neither_the_model_nor_links(tmp_path: Path) -> None:
+    there, here = tmp_path / "there", tmp_path / "here"
+    there.mkdir()
+    here.mkdir()
+    for name in (RECORD_FILE, "log.txt", "model.h5"):
+        (there / name).write_text(name)
+    (there / "link").symlink_to("/etc/passwd")
+    with (tmp_path / "parcel").open("w+b") as file:
+        assert pack(there, file) == []
+        file.seek(0)
+        unpack(file, here)
+    assert {path.name for path in here.iterdir()} == {RECORD_FILE, "log.txt"}
+
+
+@pytest.mark.parametrize(
+    "member", [("../out", REG, b"x"), ("/out", REG, b"x"), ("link", LINK, b""), ("..", REG, b"")]
+)
+def test_nothing_but_a_file_within_the_folder_is_taken(
+    tmp_path: Path, member: tuple[str, bytes, bytes]
+) -> None:
+    with pytest.raises(InfraError, match="no file of an attempt"):
+        unpack(parcel(member, (RECORD_FILE, REG, b"{}")), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_parcel_that_is_torn_or_without_a_record_is_a_fault(tmp_path: Path) -> None:
+    with pytest.raises(InfraError, match="cannot be read"):
+        unpack(io.BytesIO(parcel((RECORD_FILE, REG, b"{}" * 9999)).getvalue()[:40]), tmp_path)
+    with pytest.raises(InfraError, match=RECORD_FILE):
+        unpack(parcel(("log.txt", REG, b"x")), tmp_path)
+    assert not (tmp_path / RECORD_FILE).exists()
