@@ -27,18 +27,15 @@ from harness.model import (
     Record,
 )
 from harness.runner import Place, run_attempt
-from harness.runtimes.command import arguments, environment
+from harness.runtimes.command import DATA, OUT, WORKLOAD, arguments, environment
 from harness.runtimes.docker import DockerRuntime
 from harness.runtimes.docker_options import (
-    DATA,
     LOG_LIMITS,
-    OUT,
     PIDS,
     SCRATCH,
     SHM_BYTES,
     STACK_BYTES,
     TMP_OPTIONS,
-    WORKLOAD,
 )
 from harness.runtimes.engine import ENGINE_ERRORS, connect, explain
 

@@ -15,8 +15,7 @@ import pytest
 
 from harness.model import Disturbed, Record, Status
 from harness.results.reading import Run, find_run, read_run
-from tests.conftest import ROOT, real_data, run_harness
-from tests.integration.conftest import lacking
+from tests.conftest import ROOT, lacking, real_data, run_harness
 
 pytestmark = pytest.mark.engine
 

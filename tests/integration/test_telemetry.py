@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from harness.analysis.disturbance import Disturbed, disturbance, limited_by
+from harness.analysis.disturbance import disturbance, limited_by
 from harness.analysis.telemetry import Sample, summed_up
-from harness.model import Telemetry
+from harness.model import Disturbed, Telemetry
 from harness.probes.telemetry import samples_of
 from tests.conftest import lacking
 

@@ -15,7 +15,6 @@ from tabulate import tabulate
 from harness.analysis.baselines import (
     EXECUTION,
     INFERENCE,
-    SAME_WORK_ENV,
     Comparison,
     compare,
     departures,
@@ -24,10 +23,9 @@ from harness.analysis.baselines import (
 )
 from harness.campaign import run
 from harness.catalog import baselines, datasets, models, protocols
-from harness.matrix.fields import ALLOWED_ENV
+from harness.matrix.fields import ALLOWED_ENV, SAME_WORK_ENV
 from harness.model import Device, Record, Status
-from harness.report import text
-from harness.report.baselines import PREDICTED, SYNTHETIC, published, shown_ratio
+from harness.report.baselines import published, shown_ratio
 from harness.results.reading import read_run
 from harness.runtimes.scripted import Script
 from tests.unit.runs import completing, failing, infer, prepared, train
@@ -357,7 +355,3 @@ def test_without_anything_comparable_there_is_no_section(one: Record) -> None:
     failed = one.model_copy(update={"status": Status.OOM})
     assert published([], PLAIN, "{}") == []
     assert published([failed, changed(one, protocol="smoke")], PLAIN, "{}") == []
-
-
-def test_the_marks_are_those_of_the_studys_table() -> None:
-    assert (SYNTHETIC, PREDICTED) == (text.SYNTHETIC, text.PREDICTED)

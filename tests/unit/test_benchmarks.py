@@ -19,6 +19,7 @@ from benchmarks.quick_against_full import SETTINGS, Comparison, Setting
 from benchmarks.training_loop import Turns
 from harness.errors import ExitCode, InputError, NoEngineError
 from harness.model import LaunchSpec
+from harness.runtimes.docker import DockerRuntime
 from harness.runtimes.docker_options import Terms, options
 from harness.workload import contract
 from harness.workload.spec import parse
@@ -77,7 +78,7 @@ def test_the_exit_code_says_whether_every_aim_is_met(capsys: pytest.CaptureFixtu
 def test_a_busy_machine_is_called_noisy(
     monkeypatch: pytest.MonkeyPatch, busy: float, noisy: bool
 ) -> None:
-    monkeypatch.setattr(pairs.psutil, "cpu_percent", lambda interval: busy)
+    monkeypatch.setattr(psutil, "cpu_percent", lambda interval: busy)
     assert ("NOISY" in pairs.machine()) is noisy
 
 
@@ -179,7 +180,7 @@ def test_changes_reach_the_spec_and_its_protocol() -> None:
 
 def test_docker_run_gets_what_the_runtime_gives_its_containers(tmp_path: Path) -> None:
     """Mounts, environment, user and command are the translator's, so only the tool differs."""
-    runtime = idle_case.DockerRuntime.__new__(idle_case.DockerRuntime)
+    runtime = DockerRuntime.__new__(DockerRuntime)
     runtime.terms = Terms(12, 34)
     line = idle_case.docker_run("image", tmp_path, runtime)
     program = idle_case.PROGRAM

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import sys
 import tarfile
 from pathlib import Path
 from types import ModuleType
@@ -95,7 +96,7 @@ def test_pips_own_setting_says_where_wheels_are(
     (tmp_path / "six-1.0-py3-none-any.whl").touch()
     monkeypatch.setenv("PIP_FIND_LINKS", f"https://wheels.example/ {tmp_path}")
     assert [wheel.name for wheel in wheels.local_wheels("six==1.0")] == ["six-1.0-py3-none-any.whl"]
-    monkeypatch.setattr(wheels.sys, "executable", "/bin/false")  # where pip is not installed
+    monkeypatch.setattr(sys, "executable", "/bin/false")  # where pip is not installed
     assert len(wheels.local_wheels("six==1.0")) == 1
 
 

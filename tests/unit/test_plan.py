@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness.analysis.identity import software_key
-from harness.catalog import datasets, models, protocols
+from harness.catalog import datasets, models, protocols, weights_files
 from harness.catalog.datasets import FileEntry
 from harness.errors import InputError, MachineError
 from harness.host.gpus import CPU, Gpu, Gpus, choose
@@ -200,7 +200,7 @@ def test_imagenet_weights_are_verified(tmp_path: Path, monkeypatch: pytest.Monke
     with pytest.raises(MachineError, match=r"weights of vgg19 are not in .*notop\.h5"):
         _plan(case)
     content = b"weights"
-    wanted = plan_cases.weights_files()["vgg19"]
+    wanted = weights_files()["vgg19"]
     (tmp_path / wanted.file).write_bytes(content)
     with pytest.raises(MachineError, match="is not the file that Keras publishes"):
         _plan(case)

@@ -8,7 +8,8 @@ import json
 
 import pytest
 
-from harness.host.fingerprint import Fingerprint, GpuHardware
+from harness.host.cards import GpuHardware
+from harness.host.fingerprint import Fingerprint
 from harness.model import Device, Memory, Status
 from harness.report import PIVOTS, render
 from harness.report.memory import cells

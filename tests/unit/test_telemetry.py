@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.analysis.disturbance import Disturbed, disturbance, limited_by
-from harness.analysis.telemetry import Sample, energy_over, summed_up
-from harness.model import Device
-from harness.probes.telemetry import COLUMNS, Sampler, Subject, samples_of
+from harness.analysis.disturbance import disturbance, limited_by
+from harness.analysis.telemetry import COLUMNS, Sample, energy_over, summed_up
+from harness.model import Device, Disturbed
+from harness.probes.telemetry import Sampler, Subject, samples_of
 from harness.probes.telemetry_host import Host, periods_of, throttled
 from harness.runner.sampling import answers
 

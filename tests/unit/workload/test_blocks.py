@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.workload import blocks
-from harness.workload.blocks import MIN_BLOCK_S, Block, Pace
+from harness.workload.blocks import Block, Pace
+from harness.workload.contract import MIN_BLOCK_S
 
 
 class FakeDevice:
