@@ -26,12 +26,7 @@ from harness.results.files import write_atomic
 from harness.runner import Place, lost_record
 
 
-def slurm_executor(
-    means: Means,
-    site: Path | None,
-    gpu_model: str | None,
-    pace: Pace = Pace(),  # noqa: B008 - frozen
-) -> SlurmExecutor:
+def slurm_executor(means: Means, site: Path | None, gpu_model: str | None) -> SlurmExecutor:
     """The cluster that this machine's Slurm commands reach, tried with the site file's options.
 
     `gpu_model` is a GPU's as Slurm names it. Raises InputError for the file, MachineError where
@@ -42,7 +37,8 @@ def slurm_executor(
     commands = SlurmCommands()
     version = commands.check(sbatch_options(told, gres))
     reason = f"Slurm {version}: {wishes(told, gres)}"
-    return SlurmExecutor(Cluster(_absolute(means), told, gres, gpu_model, reason), commands, pace)
+    cluster = Cluster(_absolute(means), told, gres, gpu_model, reason)
+    return SlurmExecutor(cluster, commands, Pace(poll_s=told.poll, grace_s=told.grace))
 
 
 def _absolute(means: Means) -> Means:

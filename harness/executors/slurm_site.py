@@ -6,12 +6,13 @@ import re
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, StrictInt, StrictStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, StrictInt, StrictStr, ValidationError
 
 from harness.errors import InputError
 from harness.matrix.document import Document, read
 from harness.matrix.names import suggestion
 from harness.model import Frozen
+from harness.units import parse_duration
 
 MAX_BYTES = 100_000
 MODEL = "{model}"
@@ -46,6 +47,11 @@ def _shell_line(value: str) -> str:
     return value
 
 
+def _seconds(value: object) -> float:
+    return parse_duration(value) if isinstance(value, (str, int, float)) else parse_duration("")
+
+
+Seconds = Annotated[float, BeforeValidator(_seconds)]
 Word = Annotated[StrictStr, AfterValidator(_one_line)]
 Option = Annotated[StrictStr, AfterValidator(_option)]
 ShellLine = Annotated[StrictStr, AfterValidator(_shell_line)]
@@ -57,6 +63,8 @@ class Site(Frozen):
     `gres` is what a case on a GPU asks for, `{model}` in it the model that the command line names;
     `extra` are further options of sbatch; `python` is the interpreter that has the harness there;
     `prologue` are lines of shell before it; `at_once` is how many tasks are queued at a time.
+    Slurm is asked every `poll` seconds; a record may take `grace` seconds to be seen through the
+    shared file system once its task has ended.
     """
 
     partition: Word | None = None
@@ -68,6 +76,8 @@ class Site(Frozen):
     python: Word | None = None
     prologue: tuple[ShellLine, ...] = ()
     at_once: StrictInt = Field(default=AT_ONCE, ge=1, le=MOST_AT_ONCE)
+    poll: Seconds = Field(default=5.0, ge=0.1, le=3600)
+    grace: Seconds = Field(default=45.0, ge=0.1, le=3600)
 
 
 def load_site(path: Path | None) -> Site:
