@@ -44,7 +44,7 @@ local-jax local-torch:
 dev: $(DEV_STAMP) ## Make .venv with the tools for development.
 
 $(DEV_STAMP): $(STAMP)
-	$(PIP) -e '.[dev]'
+	$(PIP) -e '.[dev,ray]'
 	@touch $@
 
 test: $(DEV_STAMP) ## Run every test this machine allows, and say what was skipped and why.
@@ -68,7 +68,7 @@ format: $(DEV_STAMP) ## Put the code into its style.
 	$(BIN)/ruff format .
 
 benchmarks: $(DEV_STAMP) ## Measure the harness itself, as ratios against the bare tool.
-	@failed=0; for name in noop_case sleeping_case training_loop first_step_model_b quick_against_full scripted_traces comparison_verdicts expand_20k campaign_scale report_20k classify_logs loud_container telemetry_cost; do \
+	@failed=0; for name in noop_case sleeping_case training_loop first_step_model_b quick_against_full scripted_traces comparison_verdicts expand_20k campaign_scale fleet_scale report_20k classify_logs loud_container telemetry_cost; do \
 	  $(BIN)/python benchmarks/$$name.py || failed=1; done; exit $$failed
 
 clean: ## Remove what the project made here; results stay.
