@@ -26,9 +26,8 @@ from harness.model import Record, Status
 from harness.results.reading import find_run, read_run
 from harness.results.run import JOURNAL
 from harness.runtimes.engine import Engine
-from tests.conftest import ROOT, real_data, run_harness
+from tests.conftest import ROOT, lacking, real_data, run_harness
 from tests.faults import stand_in
-from tests.integration.conftest import lacking
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("image_ids")]
 
