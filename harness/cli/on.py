@@ -46,7 +46,8 @@ def measure_on(
     """
     from harness.remote import parse_address
     from harness.remote.address import labels
-    from harness.remote.job import Job, Order
+    from harness.remote.job import Job
+    from harness.remote.preparing import Order
     from harness.remote.supplies import here
 
     addresses = [parse_address(text) for text in dict.fromkeys(machines)]

@@ -10,10 +10,9 @@ import shlex
 import shutil
 import subprocess
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import IO, Any
 
 from harness.errors import MachineError
@@ -153,11 +152,6 @@ class Stream:
             raise LostConnectionError(f"{self.address}: {text.strip() or f'exit code {code}'}")
 
 
-def remote_line(words: Sequence[str]) -> str:
-    """One command for whatever shell the user has there."""
-    return shlex.join(words)
-
-
 def script(text: str, *arguments: str) -> str:
     """A command that runs the POSIX shell script `text` there with `arguments`."""
     return shlex.join(["sh", "-c", text, "harness", *arguments])
@@ -203,10 +197,3 @@ def _collected(stream: IO[bytes] | None) -> Iterator[list[bytes]]:
         yield pieces
     finally:
         thread.join(timeout=5)
-
-
-def size_and_digest(path: Path) -> tuple[int, str]:
-    """Bytes and SHA-256 of a file that is sent."""
-    from harness.plan.data import file_digest
-
-    return path.stat().st_size, file_digest(path, "sha256")

@@ -16,7 +16,7 @@ from harness.results.files import held, told_clearly, write_atomic
 
 STATE_FILE = "job.json"
 
-PREPARING, RUNNING, BROUGHT = "preparing", "running", "brought"
+PREPARING, RUNNING = "preparing", "running"
 
 
 class JobState(Frozen):

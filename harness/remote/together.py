@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 
 from harness.errors import ExitCode, HarnessError
 from harness.remote.ending import Ended
-from harness.remote.job import Given, Job
+from harness.remote.job import Job
+from harness.remote.talk import Given
 
 Work = Callable[[Job], Ended]
 
@@ -36,7 +37,7 @@ def side_by_side(jobs: Sequence[Job], work: Work) -> list[Ended]:
                 thread.join(0.2)  # in pieces, so that a signal is heard
     except KeyboardInterrupt:
         for job in jobs:
-            job.connection.cut()
+            job.leave()
         for thread in threads:
             thread.join(10)  # what had not begun clears away what it had sent
         raise

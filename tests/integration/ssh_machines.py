@@ -1,4 +1,4 @@
-"""Machines that are reached by SSH: Debian's sshd on loopback addresses, each with a home of its own.
+"""Machines that are reached by SSH: Debian's sshd on loopback addresses, each with its own home.
 
 Each has its own host key, its own home folder and its own PATH, so that in files and programs they
 are machines apart. A `Wire` is a port before one of them that a test can cut.
@@ -7,11 +7,13 @@ are machines apart. A `Wire` is a port before one of them that a test can cut.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -20,7 +22,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import lacking
+from tests.conftest import ROOT, lacking, real_data
+from tests.unit.runs import infer, train
 
 SSHD = "/usr/sbin/sshd"
 
@@ -29,6 +32,7 @@ export HOME='{home}' PATH='{path}' TMPDIR='{home}/tmp'
 unset XDG_CACHE_HOME XDG_STATE_HOME HARNESS_DATA_DIR
 {passed}
 cd "$HOME"
+echo 'Welcome to this machine!'
 exec sh -c "$SSH_ORIGINAL_COMMAND"
 """
 _SERVER = """
@@ -85,6 +89,12 @@ class Machine:
         """What jobs have left in its home."""
         jobs = self.place / "jobs"
         return sorted(path.name for path in jobs.iterdir()) if jobs.is_dir() else []
+
+    def share_environments(self, folder: Path) -> None:
+        """What one job has installed, the next one finds there, whatever the machine."""
+        folder.mkdir(exist_ok=True)
+        self.place.mkdir(parents=True)
+        (self.place / "envs").symlink_to(folder)
 
     def job_folder(self) -> Path:
         """Of its one job, as soon as there is one."""
@@ -229,7 +239,7 @@ def answers(host: str, port: int) -> bool:
     return False
 
 
-def until(look, seconds: float = 60.0):  # type: ignore[no-untyped-def]
+def until(look, seconds: float = 120.0):  # type: ignore[no-untyped-def]
     """What `look` finds, as soon as it finds something; fails after so long."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -238,3 +248,70 @@ def until(look, seconds: float = 60.0):  # type: ignore[no-untyped-def]
             return found
         time.sleep(0.05)
     pytest.fail("it never came to that")
+
+
+def stand_in(path: Path, seconds: float) -> Path:
+    """An interpreter for `--python` that says it holds TensorFlow and takes so long for a case."""
+    path.write_text(_STAND_IN.format(python=sys.executable, seconds=seconds, path=str(path)))
+    path.with_suffix(".json").write_text(json.dumps({"train": train(), "infer": infer()}))
+    path.chmod(0o755)
+    return path
+
+
+_STAND_IN = """#!{python}
+import json, os, sys, time
+if sys.argv[1] == "-c":
+    told = {{"executable": {path!r}, "version": [3, 11, 0], "modules": ["numpy", "tensorflow"]}}
+    print(json.dumps({{**told, "versions": {{"tensorflow": "2.17.0"}}}}))
+    sys.exit()
+out = sys.argv[sys.argv.index("--out") + 1]
+with open(os.path.splitext({path!r})[0] + ".json") as file:
+    timing = json.load(file)
+def tell(**event):
+    print(":::harness " + json.dumps(event), flush=True)
+tell(event="phase", phase="train")
+for step in range(10):
+    tell(event="progress", phase="train", epoch=1, epochs=1, step=step, steps=10, images_per_s=9.0)
+    time.sleep({seconds} / 10)
+for phase, content in timing.items():
+    with open(os.path.join(out, "timing-%s.json" % phase), "w") as file:
+        json.dump(content, file)
+"""
+
+
+@dataclass
+class Going:
+    """A harness that a test has started and may end."""
+
+    process: subprocess.Popen[str]
+    log: Path
+
+    def said(self, text: str) -> bool:
+        return text in self.log.read_text()
+
+    def wait(self) -> int:
+        return self.process.wait(timeout=120)
+
+    def kill(self) -> None:
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def interrupt(self) -> None:
+        self.process.send_signal(signal.SIGINT)
+
+
+def begin(log: Path, *arguments: str | Path, env: dict[str, str]) -> Going:
+    """`harness` in the background; both of its outputs go to the file `log`."""
+    data = real_data()
+    whole = {**os.environ, **env, **({"HARNESS_DATA_DIR": str(data)} if data else {})}
+    with log.open("w") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "harness", *map(str, arguments)],
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            cwd=ROOT,
+            env=whole,
+            text=True,
+        )
+    return Going(process, log)
