@@ -28,6 +28,10 @@ from harness.results.recovery import recover
 from harness.results.run import Invocation, RunFolder, RunInfo, impersonal, now, sha256
 
 
+WRITE_EVERY_S = 2.0
+"""How often machines that are met are written down; each of a hundred would cost a write of all."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """A run that has ended: its folder, its standing records, and whether the user stopped it.
@@ -181,20 +185,26 @@ class _Facts:
 
     def __init__(self, folder: RunFolder, info: RunInfo) -> None:
         self._folder, self._info = folder, info
-        folder.write_info(info)
+        self._write()
 
     def met(self, record: Record) -> None:
         """A record has come, perhaps from a machine that is not known yet."""
-        if record.machine == self._info.machine or record.machine in self._info.machines:
-            return
-        machine = machine_of(self._folder.path, record)
-        if machine is not None:
-            self._change(machines={**self._info.machines, machine.label: machine})
+        if record.machine != self._info.machine and record.machine not in self._info.machines:
+            machine = machine_of(self._folder.path, record)
+            if machine is not None:
+                self._change(machines={**self._info.machines, machine.label: machine})
+                self._unwritten = True
+        if self._unwritten and time.monotonic() - self._written_at > WRITE_EVERY_S:
+            self._write()
 
     def end(self) -> None:
         *before, last = self._info.invocations
         self._change(invocations=(*before, last.model_copy(update={"finished_at": now()})))
+        self._write()
 
     def _change(self, **changes: object) -> None:
         self._info = self._info.model_copy(update=changes)
+
+    def _write(self) -> None:
         self._folder.write_info(self._info)
+        self._written_at, self._unwritten = time.monotonic(), False

@@ -57,6 +57,11 @@ class SlurmCommands:
         told = said(done)
         if any(word in told.lower() for word in _AWAY):
             raise InfraError(f"sbatch: {told}", transient=True)
+        if "configuration source" in told:
+            raise MachineError(
+                f"Slurm does not answer here: {told}",
+                "start on the cluster's login node; SLURM_CONF names its configuration",
+            )
         raise refusal(told)
 
     def states(self, jobs: Sequence[str]) -> dict[str, Seen] | None:
