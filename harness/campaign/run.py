@@ -27,7 +27,6 @@ from harness.results.machines import machine_of
 from harness.results.recovery import recover
 from harness.results.run import Invocation, RunFolder, RunInfo, impersonal, now, sha256
 
-
 WRITE_EVERY_S = 2.0
 """How often machines that are met are written down; each of a hundred would cost a write of all."""
 

@@ -1,0 +1,275 @@
+"""Attempts as tasks of a real Slurm: two nodes on this machine, the real commands, real signals."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.campaign import Outcome, Request, attempts, prepare_elsewhere, resume, run
+from harness.errors import MachineError
+from harness.events import Event, Note, Stopped
+from harness.executors.slurm import slurm_executor
+from harness.executors.slurm_task import Begun
+from harness.matrix import parse
+from harness.model import Record, Status
+from harness.results.reading import read_run
+from harness.results.run import RECORD_FILE
+from tests.conftest import ROOT, real_data
+from tests.integration.slurm_cluster import (
+    Cluster,
+    node_python,
+    running_cluster,
+    squeue,
+    until,
+)
+
+REAL = """
+axes: {model: [model-a], dataset: [synthetic], batch_size: [32, 64]}
+defaults: {protocol: smoke, measure: quick}
+budget: 1s
+"""
+PLAYED = """
+axes: {model: [model-a], dataset: [synthetic], batch_size: [%s]}
+defaults: {protocol: smoke}
+order: written
+"""
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with running_cluster(tmp_path_factory.mktemp("slurm")) as up:
+        yield up
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return node_python(tmp_path_factory.mktemp("node"))
+
+
+@pytest.fixture(autouse=True)
+def an_empty_queue(cluster: Cluster) -> Iterator[None]:
+    yield
+    until(lambda: cluster.jobs() == [], 20, "the queue is empty")
+    until(cluster.up, 30, "both nodes idle")
+
+
+class Lab:
+    """Runs of one test: their results, their site file, and what was told."""
+
+    def __init__(self, folder: Path, python: Path | str) -> None:
+        self.folder = folder
+        self.site = folder / "site.yaml"
+        self.asks(python)
+        self.told: list[str] = []
+
+    def asks(self, python: Path | str, *more: str) -> None:
+        lines = (f"python: {python}", "poll: 0.3s", "grace: 2s", "at_once: 8", *more)
+        self.site.write_text("\n".join(lines))
+
+    def run(self, text: str, stopped: Stopped = lambda: False) -> Outcome:
+        return run(self._prepared(text), self._hear, stopped)
+
+    def resume(self, text: str, path: Path) -> Outcome:
+        return resume(self._prepared(text), path, (), self._hear)
+
+    @property
+    def path(self) -> Path:
+        """The run's folder, once there is one."""
+        return next(self.folder.glob("results/*"))
+
+    def attempt(self, batch: int, number: int = 1) -> Path:
+        (case,) = self.path.glob(f"cases/*_b{batch}_*/r1/a{number}")
+        return case
+
+    def _prepared(self, text: str):  # type: ignore[no-untyped-def]
+        request = Request(runtime="local", results=self.folder / "results", data_dir=real_data())
+        matrix = parse(text)
+        executor = slurm_executor(request.means(matrix), self.site, None)
+        return prepare_elsewhere(matrix, text, request, executor, self.told.append)
+
+    def _hear(self, event: Event) -> None:
+        if isinstance(event, Note):
+            self.told.append(event.text)
+
+
+@pytest.fixture
+def lab(tmp_path: Path, python: Path) -> Lab:
+    return Lab(tmp_path, python)
+
+
+def meanwhile(what: Callable[[], None]) -> threading.Thread:
+    thread = threading.Thread(target=what)
+    thread.start()
+    return thread
+
+
+def runs_there(lab: Lab, batch: int, number: int = 1) -> bool:
+    """Whether the case itself has begun."""
+    found = list(lab.folder.glob(f"results/*/cases/*_b{batch}_*/r1/a{number}/log.txt"))
+    return any("measuring" in log.read_text() for log in found)
+
+
+def by_batch(outcome: Outcome) -> dict[int, Record]:
+    return {int(r.case_id.partition("_b")[2].partition("_")[0]): r for r in outcome.records}
+
+
+@pytest.mark.tensorflow
+def test_real_cases_are_one_array_and_their_records_the_nodes_own(
+    lab: Lab, local_tensorflow: None
+) -> None:
+    lab.asks(sys.executable)
+    outcome = lab.run(REAL)
+    assert [record.status for record in outcome.records] == [Status.OK] * 2, outcome.records
+    assert all(record.software_key and record.timing.predicted for record in outcome.records)
+    begun = [
+        Begun.model_validate_json((lab.attempt(batch) / "task.json").read_text())
+        for batch in (32, 64)
+    ]
+    assert {one.node for one in begun} == {"left", "right"}
+    assert len({one.task.partition("_")[0] for one in begun}) == 1
+    assert [file.name for file in lab.path.glob("slurm/*.sh")] == ["array-1.sh"]
+    found = read_run(outcome.folder)
+    assert found.info.invocations[0].executor == "slurm"
+    assert {part.info.machine for part in found.by_machine()} == {
+        record.machine for record in outcome.records
+    }
+
+
+def test_a_constraint_holds_and_a_script_is_resubmitted_by_hand(lab: Lab, python: Path) -> None:
+    lab.asks(python, "constraint: large", "time: '5'", "extra: [--cpus-per-task=1]")
+    outcome = lab.run(PLAYED % "1, 2")
+    assert [record.status for record in outcome.records] == [Status.OK] * 2
+    for batch in (1, 2):
+        begun = Begun.model_validate_json((lab.attempt(batch) / "task.json").read_text())
+        assert begun.node == "right"
+    (lab.attempt(1) / RECORD_FILE).unlink()
+    script = lab.path / "slurm" / "array-1.sh"
+    subprocess.run(["sbatch", "--wait", script], check=True, timeout=60, capture_output=True)
+    assert (lab.attempt(1) / RECORD_FILE).exists()
+    printed = "".join(file.read_text() for file in lab.path.glob("slurm/array-1-*.out"))
+    assert printed.count("it has its record already") == 1
+
+
+def test_a_cancelled_task_is_interrupted_and_the_others_are_measured(lab: Lab) -> None:
+    def cancel() -> None:
+        until(lambda: runs_there(lab, 99), 40, "the long case runs")
+        begun = Begun.model_validate_json((lab.attempt(99) / "task.json").read_text())
+        subprocess.run(["scancel", begun.task], check=True, timeout=20)
+
+    thread = meanwhile(cancel)
+    outcome = lab.run(PLAYED % "99, 1, 2")
+    thread.join()
+    records = by_batch(outcome)
+    assert records[99].status is Status.INTERRUPTED
+    assert "was cancelled in Slurm" in records[99].reason
+    assert (records[1].status, records[2].status) == (Status.OK, Status.OK)
+    assert outcome.interrupted
+
+
+def test_what_a_lost_node_ran_is_measured_again_on_the_other(
+    lab: Lab, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attempts, "FIRST_WAIT_S", 0.1)
+
+    def lose() -> None:
+        until(lambda: runs_there(lab, 5), 40, "the case runs")
+        cluster.lose("right")
+
+    thread = meanwhile(lose)
+    try:
+        outcome = lab.run(PLAYED % "5, 4")
+    finally:
+        thread.join()
+        cluster.start_node("right")
+    first, last = by_batch(outcome)[5], by_batch(outcome)[4]
+    assert {first.status, last.status} == {Status.OK}
+    lost = [r for r in read_run(outcome.folder).records if r.status is Status.INFRA]
+    assert [(r.transient, r.attempt) for r in lost] == [(True, 1)]
+    assert "on right was lost with its node" in lost[0].reason
+
+
+def test_the_users_interrupt_ends_exactly_these_tasks(lab: Lab) -> None:
+    other = subprocess.run(
+        ["sbatch", "--parsable", "--hold", "--output=/dev/null", "--wrap=sleep 1"],
+        capture_output=True, text=True, check=True, timeout=20,
+    ).stdout.strip()  # fmt: skip
+    try:
+        outcome = lab.run(PLAYED % "97, 98, 99", lambda: runs_there(lab, 97))
+        assert squeue("--format=%i").split() == [other]
+    finally:
+        subprocess.run(["scancel", other], check=True, timeout=20)
+    assert outcome.interrupted
+    records = by_batch(outcome)
+    assert {r.status for r in records.values()} == {Status.INTERRUPTED}
+    assert records[97].exit.killed_because == "stopped by the user"
+    assert not (lab.attempt(99) / "task.json").exists()
+
+
+def test_after_a_killed_driver_what_finished_is_adopted_and_what_runs_is_waited_for(
+    lab: Lab,
+) -> None:
+    text = PLAYED % "1, 12, 2, 3"
+    (lab.folder / "matrix.yaml").write_text(text)
+    driver = subprocess.Popen(
+        [sys.executable, "-m", "tests.integration.test_slurm", lab.folder], cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        until(lambda: runs_there(lab, 12), 40, "the long case runs")
+        os.kill(driver.pid, signal.SIGKILL)
+    finally:
+        driver.kill()
+        driver.wait()
+    until((lab.attempt(1) / RECORD_FILE).exists, 20, "the short case ends by itself")
+    outcome = lab.resume(text, lab.path)
+    assert [record.attempt for record in outcome.records] == [1] * 4
+    assert {record.status for record in outcome.records} == {Status.OK}
+    assert any("taken up now" in told and "_b1_" in told for told in lab.told)
+    assert any("of an earlier start goes on" in told for told in lab.told)
+    assert len(read_run(outcome.folder).records) == 4
+    assert len(list(lab.path.glob("slurm/*.sh"))) == 1
+
+
+def test_a_python_without_the_harness_is_one_error_that_quotes_it(lab: Lab, tmp_path: Path) -> None:
+    bare = tmp_path / "bare"
+    bare.write_text('#!/bin/sh\necho "$0: No module named harness" >&2\nexit 1\n')
+    bare.chmod(0o755)
+    for python, quoted in ((bare, "No module named harness"), ("/no/such/python", "No such file")):
+        lab.asks(python)
+        with pytest.raises(MachineError, match="could not be started") as caught:
+            lab.run(PLAYED % "1, 2")
+        assert quoted in caught.value.message
+        assert "python:" in caught.value.next_step
+
+
+@pytest.mark.parametrize(
+    ("line", "quoted"),
+    [
+        ("partition: nowhere", "invalid partition specified: nowhere"),
+        ("constraint: huge", "Invalid feature specification"),
+        ("gres: 'gpu:1'", "Invalid generic resource"),
+        ("extra: [--memm=3]", "unrecognized option"),
+    ],
+)
+def test_what_slurm_refuses_is_told_in_its_words_before_anything(
+    lab: Lab, python: Path, line: str, quoted: str
+) -> None:
+    lab.asks(python, line)
+    with pytest.raises(MachineError, match="does not take the tasks") as caught:
+        lab.run(PLAYED % "1")
+    assert quoted in caught.value.message
+    assert not (lab.folder / "results").exists()
+
+
+if __name__ == "__main__":
+    there = Path(sys.argv[1])
+    driven = Lab.__new__(Lab)
+    driven.folder, driven.site, driven.told = there, there / "site.yaml", []
+    driven.run((there / "matrix.yaml").read_text())
