@@ -21,9 +21,9 @@ from benchmarks import pairs
 from harness import __version__
 from harness.campaign import Request, prepare_elsewhere, run
 from harness.executors.errand import Errand
-from harness.executors.ray_fleet import placed_on
-from harness.executors.ray_parcel import pack
-from harness.executors.ray_port import Ended, Host, Look, Wish, Word
+from harness.executors.ray.fleet import placed_on
+from harness.executors.ray.parcel import pack
+from harness.executors.ray.port import Ended, Host, Look, Wish, Word
 from harness.host.fingerprint import Fingerprint
 from harness.matrix import expand, parse
 from harness.model import Record, Status

@@ -17,7 +17,7 @@ def attempt(
     """Measure the attempt that was prepared in FOLDER, and leave its record there."""
     from harness.cli.interruption import Interruption
     from harness.console import display, outcome
-    from harness.executors.slurm_task import do_attempt
+    from harness.executors.slurm.task import do_attempt
 
     with Interruption() as interruption, display() as shown:
         interruption.gentle = True

@@ -12,7 +12,7 @@ from harness.cli import options
 from harness.errors import InputError, MachineError
 
 if TYPE_CHECKING:
-    from harness.executors.ray_port import Host, Look
+    from harness.executors.ray.port import Host, Look
 
 
 def fleet(
@@ -20,9 +20,9 @@ def fleet(
     form: Annotated[str, typer.Option("--format", metavar="table|json", help="How.")] = "table",
 ) -> None:
     """Show the nodes of a fleet: GPUs, versions, images and data there, and what differs."""
-    from harness.executors.ray_cluster import connected
-    from harness.executors.ray_fleet import differences, unguarded
-    from harness.executors.ray_port import Look, LostError
+    from harness.executors.ray.cluster import connected
+    from harness.executors.ray.fleet import differences, unguarded
+    from harness.executors.ray.port import Look, LostError
     from harness.matrix.names import known_name
 
     try:
@@ -57,7 +57,7 @@ def _table(hosts: Sequence[Host], told: Mapping[str, Look | str]) -> str:
 
 
 def _row(host: Host, look: Look | str | None) -> list[object]:
-    from harness.executors.ray_hosts import models_of
+    from harness.executors.ray.hosts import models_of
 
     if look is None or isinstance(look, str):
         gpus = f"{host.gpus} {host.model or ''}".strip()

@@ -89,13 +89,13 @@ def placed(
 
 
 def _ray(chosen: Placing, means: Means, note: Note) -> AbstractContextManager[Elsewhere]:
-    from harness.executors.ray_fleet import ray_executor
+    from harness.executors.ray.fleet import ray_executor
 
     return ray_executor(means, chosen.address, chosen.gpu_model, note)
 
 
 def _slurm(chosen: Placing, means: Means, _note: Note) -> AbstractContextManager[Elsewhere]:
-    from harness.executors.slurm import slurm_executor
+    from harness.executors.slurm.executor import slurm_executor
 
     return nullcontext(slurm_executor(means, chosen.site, chosen.gpu_model))
 

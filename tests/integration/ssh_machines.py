@@ -239,7 +239,7 @@ def answers(host: str, port: int) -> bool:
     return False
 
 
-def until(look, seconds: float = 120.0):  # type: ignore[no-untyped-def]
+def until(look, seconds: float = 60.0):  # type: ignore[no-untyped-def]
     """What `look` finds, as soon as it finds something; fails after so long."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

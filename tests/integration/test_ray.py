@@ -244,7 +244,7 @@ def test_the_gpu_that_ray_lends_is_known_by_its_uuid(fleet: Fleet, tmp_path: Pat
     """Ray says an index; what the container is pinned by is the card's own name."""
     script = """
 import sys
-from harness.executors.ray_cluster import connected
+from harness.executors.ray.cluster import connected
 def pinned():
     import os
     from harness.host.allowed import allowed

@@ -15,8 +15,8 @@ import pytest
 from harness.campaign import Outcome, Request, attempts, prepare_elsewhere, resume, run
 from harness.errors import MachineError
 from harness.events import Event, Note, Stopped
-from harness.executors.slurm import slurm_executor
-from harness.executors.slurm_task import Begun
+from harness.executors.slurm.executor import slurm_executor
+from harness.executors.slurm.task import Begun
 from harness.matrix import parse
 from harness.model import Record, Status
 from harness.results.reading import read_run

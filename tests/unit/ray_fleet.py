@@ -11,8 +11,8 @@ from harness import __version__
 from harness.events import OnEvent, Stopped
 from harness.executors import Inline
 from harness.executors.errand import Errand
-from harness.executors.ray_node import Attending
-from harness.executors.ray_port import Host, Look, LostError, Wish, Word
+from harness.executors.ray.node import Attending
+from harness.executors.ray.port import Host, Look, LostError, Wish, Word
 from harness.model import Device, LaunchSpec, Record
 from harness.plan import plan_elsewhere
 from harness.plan.cases import workload_digest

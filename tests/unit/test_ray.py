@@ -13,11 +13,11 @@ import pytest
 from harness.campaign import Outcome, Request, attempts, prepare_elsewhere, run
 from harness.errors import InfraError, InputError, MachineError
 from harness.events import Event, Note
-from harness.executors import ray as ray_executor
 from harness.executors.errand import Errand
-from harness.executors.ray_fleet import differences, placed_on
-from harness.executors.ray_parcel import pack, unpack
-from harness.executors.ray_port import Host, LostError, same_model
+from harness.executors.ray import executor as ray_executor
+from harness.executors.ray.fleet import differences, placed_on
+from harness.executors.ray.parcel import pack, unpack
+from harness.executors.ray.port import Host, LostError, same_model
 from harness.matrix import parse
 from harness.model import Status
 from harness.plan import Means

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from harness.errors import InputError, MachineError
-from harness.executors.slurm import slurm_executor
-from harness.executors.slurm_gather import Gathering
-from harness.executors.slurm_queue import Queue
-from harness.executors.slurm_script import Array, directive, script_text, task_folders, tasks_text
-from harness.executors.slurm_site import Site, gres_of, load_site
-from harness.executors.slurm_states import GONE, Seen, verdict
-from harness.executors.slurm_task import last_printed
+from harness.executors.slurm.executor import slurm_executor
+from harness.executors.slurm.gather import Gathering
+from harness.executors.slurm.queue import Queue
+from harness.executors.slurm.script import Array, directive, script_text, task_folders, tasks_text
+from harness.executors.slurm.site import Site, gres_of, load_site
+from harness.executors.slurm.states import GONE, Seen, verdict
+from harness.executors.slurm.task import last_printed
 from harness.model import Status
 from harness.plan import Means
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.executors.slurm_site import Site
+from harness.executors.slurm.site import Site
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from harness.errors import MachineError
-from harness.executors.ray import RayExecutor
-from harness.executors.ray_cluster import connected
-from harness.executors.ray_hosts import Hosts, has_model, models_of
-from harness.executors.ray_port import Fleet, Host, Look, LostError
+from harness.executors.ray.cluster import connected
+from harness.executors.ray.executor import RayExecutor
+from harness.executors.ray.hosts import Hosts, has_model, models_of
+from harness.executors.ray.port import Fleet, Host, Look, LostError
 from harness.plan import Means
 
 Note = Callable[[str], None]

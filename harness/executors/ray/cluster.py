@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from harness.errors import InputError, MachineError
 from harness.executors.errand import Errand
-from harness.executors.ray_port import Host, Look, LostError, Wish, Word
+from harness.executors.ray.port import Host, Look, LostError, Wish, Word
 
 ACCELERATOR = "ray.io/accelerator-type"
 POLL_S = 5.0
@@ -268,7 +268,7 @@ def _look() -> Callable[[], str]:
         import sys
 
         try:
-            from harness.executors.ray_node import look_here
+            from harness.executors.ray.node import look_here
         except ImportError as error:
             return json.dumps({"python": sys.version.split()[0], "lacking": str(error)})
         return look_here().model_dump_json()
@@ -278,7 +278,7 @@ def _look() -> Callable[[], str]:
 
 def _sweep() -> Callable[[dict[str, str]], list[str]]:
     def sweep(labels: dict[str, str]) -> list[str]:
-        from harness.executors.ray_node import sweep_here
+        from harness.executors.ray.node import sweep_here
 
         return sweep_here(labels)
 
@@ -288,7 +288,7 @@ def _sweep() -> Callable[[dict[str, str]], list[str]]:
 def _attendant() -> type:
     class Attendant:
         def __init__(self, errand: str, wish: Any) -> None:
-            from harness.executors.ray_node import Attending
+            from harness.executors.ray.node import Attending
 
             self._attending = Attending()
             self._attending.begin(errand, wish)

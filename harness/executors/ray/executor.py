@@ -15,9 +15,9 @@ from harness.errors import InfraError, InputError, MachineError
 from harness.events import Event, Note, OnEvent, Stopped
 from harness.executors.base import Lane, Task
 from harness.executors.errand import errand
-from harness.executors.ray_hosts import Hosts, Need, models_of
-from harness.executors.ray_parcel import MOST, unpack
-from harness.executors.ray_port import (
+from harness.executors.ray.hosts import Hosts, Need, models_of
+from harness.executors.ray.parcel import MOST, unpack
+from harness.executors.ray.port import (
     Ended,
     Fleet,
     Host,

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from harness.errors import MachineError
 from harness.events import Note, OnEvent, Stopped
-from harness.executors.slurm_arrays import Job
-from harness.executors.slurm_queue import Pace, Queue
-from harness.executors.slurm_states import Seen, Verdict, corrected, in_doubt, verdict
-from harness.executors.slurm_task import Refused, answer, has_begun, last_printed
+from harness.executors.slurm.arrays import Job
+from harness.executors.slurm.queue import Pace, Queue
+from harness.executors.slurm.states import Seen, Verdict, corrected, in_doubt, verdict
+from harness.executors.slurm.task import Refused, answer, has_begun, last_printed
 from harness.model import Record, Status
 from harness.results.files import write_atomic
 from harness.results.run import RECORD_FILE

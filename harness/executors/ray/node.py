@@ -22,8 +22,8 @@ from harness.catalog import datasets, images
 from harness.errors import HarnessError, MachineError, NoEngineError
 from harness.events import Event, Note, OnEvent, Progress, Stopped
 from harness.executors.errand import Errand, run_errand
-from harness.executors.ray_parcel import pack
-from harness.executors.ray_port import Ended, Look, Wish, Word, same_model
+from harness.executors.ray.parcel import pack
+from harness.executors.ray.port import Ended, Look, Wish, Word, same_model
 from harness.host.allowed import allowed
 from harness.host.gpus import find_gpus
 from harness.host.home import cache_folder

@@ -13,13 +13,13 @@ from harness.errors import InfraError, InputError
 from harness.events import Note, OnEvent, Stopped
 from harness.executors.base import Lane, Task
 from harness.executors.errand import errand
-from harness.executors.slurm_arrays import Arrays, Job, Wishes
-from harness.executors.slurm_client import SlurmCommands, wishes
-from harness.executors.slurm_queue import Commands, Pace, Queue
-from harness.executors.slurm_script import sbatch_options
-from harness.executors.slurm_site import Site, gres_of, load_site
-from harness.executors.slurm_task import ERRAND_FILE
-from harness.executors.slurm_wait import STOPPED, Ended, Waiting, not_started
+from harness.executors.slurm.arrays import Arrays, Job, Wishes
+from harness.executors.slurm.client import SlurmCommands, wishes
+from harness.executors.slurm.queue import Commands, Pace, Queue
+from harness.executors.slurm.script import sbatch_options
+from harness.executors.slurm.site import Site, gres_of, load_site
+from harness.executors.slurm.task import ERRAND_FILE
+from harness.executors.slurm.wait import STOPPED, Ended, Waiting, not_started
 from harness.model import Device, PlannedCase, Record, Status
 from harness.plan import Means
 from harness.results.files import write_atomic

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from harness.executors.slurm_states import GONE, Seen
+from harness.executors.slurm.states import GONE, Seen
 
 
 class Commands(Protocol):

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import InfraError, MachineError
-from harness.executors.slurm_site import Site
-from harness.executors.slurm_states import Seen
+from harness.executors.slurm.site import Site
+from harness.executors.slurm.states import Seen
 
 PROGRAMS = ("sbatch", "squeue", "scancel")
 ANSWER_S = 90.0

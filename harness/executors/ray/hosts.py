@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from harness.events import Stopped
-from harness.executors.ray_port import Host, Look, Wish, same_model
+from harness.executors.ray.port import Host, Look, Wish, same_model
 from harness.model import PlannedCase
 
 LOOK_EVERY_S = 2.0

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import MachineError
-from harness.executors.slurm_gather import Gathering
-from harness.executors.slurm_queue import Commands
-from harness.executors.slurm_script import (
+from harness.executors.slurm.gather import Gathering
+from harness.executors.slurm.queue import Commands
+from harness.executors.slurm.script import (
     Array,
     job_name,
     script_text,
     task_folders,
     tasks_text,
 )
-from harness.executors.slurm_site import Site
-from harness.executors.slurm_task import ERRAND_FILE
+from harness.executors.slurm.site import Site
+from harness.executors.slurm.task import ERRAND_FILE
 from harness.results.files import told_clearly, write_atomic
 from harness.results.run import RECORD_FILE
 

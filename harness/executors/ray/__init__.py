@@ -1,0 +1,1 @@
+"""A fleet: attempts placed on the nodes of a Ray cluster."""

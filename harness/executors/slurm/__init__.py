@@ -1,0 +1,1 @@
+"""A cluster: attempts as tasks of Slurm's job arrays."""
