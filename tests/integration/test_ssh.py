@@ -218,7 +218,7 @@ def test_a_disk_that_fills_up_there_ends_the_run_and_keeps_what_it_measured(
     machine = installed.there[1]
     disk = tmp_path / "disk"
     disk.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=420m", "tmpfs", disk], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1100m", "tmpfs", disk], check=True)
     try:
         share(disk, installed)
         slow = stand_in(tmp_path / "slow", 2)

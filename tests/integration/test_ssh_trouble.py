@@ -158,7 +158,7 @@ def test_options_that_do_not_go_together(matrix: Path, usual: Machine) -> None:
         (("--on", "ssh://a", "--on", "ssh://b", "--machine", "m"), "--machine names one machine"),
         (("--keep",), "--keep is of a run on another machine"),
         (("--on", usual.address, "--until-ci", "x"), "x"),
-        (("--on", usual.address, "--only", "model=model-b"), "model-b"),
+        (("--on", usual.address, "--only", "model=model-b"), "leave none of the 1 cases"),
     ):
         ended = run_harness("matrix", matrix, *words)
         assert ended.returncode == 2, ended.stderr
