@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import InputError, MachineError
+from harness.executors.slurm.client import refusal
 from harness.executors.slurm.executor import slurm_executor
 from harness.executors.slurm.gather import Gathering
 from harness.executors.slurm.queue import Queue
@@ -209,3 +210,9 @@ def test_the_end_of_what_was_printed_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("x\n" * 20 + "python: No module   named harness\n")
     assert last_printed(tmp_path / "out").endswith("x / python: No module named harness")
     assert last_printed(tmp_path / "none") == ""
+
+
+def test_a_machine_without_slurms_configuration_is_not_the_site_files_fault() -> None:
+    asked = "sbatch: fatal: Could not establish a configuration source"
+    assert "login node" in refusal(asked).next_step
+    assert "site file" in refusal("Invalid account").next_step

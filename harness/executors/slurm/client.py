@@ -57,11 +57,6 @@ class SlurmCommands:
         told = said(done)
         if any(word in told.lower() for word in _AWAY):
             raise InfraError(f"sbatch: {told}", transient=True)
-        if "configuration source" in told:
-            raise MachineError(
-                f"Slurm does not answer here: {told}",
-                "start on the cluster's login node; SLURM_CONF names its configuration",
-            )
         raise refusal(told)
 
     def states(self, jobs: Sequence[str]) -> dict[str, Seen] | None:
@@ -136,7 +131,12 @@ def said(done: subprocess.CompletedProcess[str]) -> str:
 
 
 def refusal(told: str) -> MachineError:
-    """That Slurm does not take such tasks, in its own words."""
+    """That Slurm does not take such tasks, or is not set up here, in its own words."""
+    if "configuration source" in told:
+        return MachineError(
+            f"Slurm is not set up on this machine: {told}",
+            "start on the cluster's login node; SLURM_CONF names its configuration",
+        )
     return MachineError(
         f"Slurm does not take the tasks: {told}",
         "mend the site file (partition, account, constraint, gres, time, extra); sinfo shows what "
