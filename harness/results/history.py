@@ -28,6 +28,8 @@ def expected(results: Path, machine_hash: str) -> Expected:
         if run.info.machine_hash != machine_hash:
             continue
         for record in run.records:
+            if record.machine in run.info.machines:
+                continue  # another machine's, for a run that began here
             seconds = record.wall_s
             if record.status.completed and record.same_as is None and seconds is not None:
                 taken.setdefault((record.case_key, record.case.measure), []).append(seconds)

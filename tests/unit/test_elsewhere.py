@@ -19,6 +19,7 @@ from harness.matrix import parse
 from harness.model import Device, PlannedCase, Record, Status
 from harness.plan import Means
 from harness.report import render
+from harness.results.history import expected
 from harness.results.machines import KnownMachine, write_machine
 from harness.results.reading import find_machine, read_run
 from harness.results.run import JOURNAL, RunInfo
@@ -164,3 +165,12 @@ def test_one_machine_of_several_is_named_where_runs_are_compared(tmp_path: Path)
         find_machine(name, tmp_path)
     with pytest.raises(InputError, match="not on middle"):
         find_machine(f"{name}@middle", tmp_path)
+
+
+def test_what_other_machines_took_is_not_expected_of_this_one(tmp_path: Path) -> None:
+    measured(tmp_path, Elsewhere())
+    assert expected(tmp_path, "0" * 64) == {}
+    alone = Elsewhere()
+    alone._labels = itertools.repeat("here")  # type: ignore[assignment]
+    measured(tmp_path, alone)
+    assert len(expected(tmp_path, "0" * 64)) == 4
