@@ -2,9 +2,9 @@
 
 The memory that a step needs grows with the batch along a line. Two small probes give the line,
 the limit tells where it ends, and the batches on both sides of that point are tried. What is said
-to fit has always been run; the line only saves probes. Where it errs, or nothing is known of
-memory or limit, the steps away from where it ended grow twofold, and what lies between a batch
-that fits and one that does not is halved.
+to fit has always been run; the line only saves probes. Where it errs a little, or nothing is known
+of memory or limit, the steps away from where it ended grow fourfold; where it errs by far, what
+lies between a batch that fits and one that does not is halved.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ FIRST = 16
 """The first batch that is tried."""
 APART = 4
 """The first two probes are a factor of this apart: near ones would make a poor line."""
+FAR = 1.2
+"""A line that ends this many times beyond a batch that does not fit says nothing of the batches
+between: small ones may all take the same memory."""
 DIGITS = 5
 """Binary digits of the batch sizes that are tried: neighbours differ by at most 1/16 of them."""
 
@@ -103,6 +106,8 @@ def _within(bracket: Bracket, probes: Sequence[Probe], limit: int | None, grid: 
     fitted = [p for p in probes if p.fits and p.batch <= grid[bracket.low]]
     end = _end_of_line(fitted, limit)
     if end is not None:
+        if not none_fails and grid[bracket.high] * FAR < end:
+            return bracket.middle
         return _beside(bracket, probes, bisect_right(grid, min(end, grid[-1])) - 1, grid)
     if none_fails:
         return at(grid[bracket.low] * APART)
@@ -130,14 +135,14 @@ def _end_of_line(fitted: Sequence[Probe], limit: int | None) -> int | None:
 
 
 def _beside(bracket: Bracket, probes: Sequence[Probe], end: int, grid: list[int]) -> int:
-    """Where the line ends; once that is tried, away from it by 1, 2, 4… but never past the middle
+    """Where the line ends; once that is tried, away from it by 1, 4, 16… but never past the middle
     of a bracket that is known on both sides."""
     if bracket.low < end < bracket.high:
         return end
     past = bracket.low >= end
     tried = [bisect_left(grid, p.batch) for p in probes if p.fits is past]
     wrong = sum(place >= end if past else place <= end for place in tried)
-    step = 1 << max(0, wrong - 1)
+    step = 1 << 2 * max(0, wrong - 1)
     if bracket.high < len(grid):
         step = min(step, max(1, (bracket.high - bracket.low) // 2))
     return bracket.clip(bracket.low + step if past else bracket.high - step)

@@ -21,6 +21,7 @@ from harness.matrix import parse
 from harness.model import Record, Status
 from harness.results.reading import read_run
 from harness.results.run import RECORD_FILE
+from harness.workload import contract
 from tests.conftest import ROOT, real_data
 from tests.integration.slurm_cluster import (
     Cluster,
@@ -209,7 +210,7 @@ def test_the_users_interrupt_ends_exactly_these_tasks(lab: Lab) -> None:
     records = by_batch(outcome)
     assert {r.status for r in records.values()} == {Status.INTERRUPTED}
     assert records[97].exit.killed_because == "stopped by the user"
-    assert not (lab.attempt(99) / "task.json").exists()
+    assert not (lab.attempt(99) / contract.timing_file("train")).exists()
 
 
 def test_after_a_killed_driver_what_finished_is_adopted_and_what_runs_is_waited_for(

@@ -96,6 +96,21 @@ def test_a_limit_that_is_somewhat_smaller_than_told_costs_few_probes(
     assert len(probes) <= 16, probes
 
 
+@pytest.mark.parametrize(("most", "allowed"), [(512, 10), (MOST, 12)])
+@pytest.mark.parametrize("bend", [60, 100, 130, 200, 400])
+def test_a_line_that_is_flat_at_first_costs_few_probes(
+    bend: int, most: int, allowed: int
+) -> None:
+    """Up to some batch, reading data needs more than a step does."""
+
+    def needed(batch: int) -> int:
+        return (380 << 20) + 40_000 * batch + max(0, batch - bend) * (5 << 18)
+
+    probes = searched(needed, 450 << 20, known_limit=450 << 20, most=most)
+    assert largest(probes) == fitting(needed, 450 << 20, most)
+    assert len(probes) <= allowed, [probe.batch for probe in probes]
+
+
 @st.composite
 def rising(draw: st.DrawFn) -> Curve:
     """Any memory curve that does not fall."""
