@@ -98,9 +98,7 @@ def test_a_limit_that_is_somewhat_smaller_than_told_costs_few_probes(
 
 @pytest.mark.parametrize(("most", "allowed"), [(512, 10), (MOST, 12)])
 @pytest.mark.parametrize("bend", [60, 100, 130, 200, 400])
-def test_a_line_that_is_flat_at_first_costs_few_probes(
-    bend: int, most: int, allowed: int
-) -> None:
+def test_a_line_that_is_flat_at_first_costs_few_probes(bend: int, most: int, allowed: int) -> None:
     """Up to some batch, reading data needs more than a step does."""
 
     def needed(batch: int) -> int:
