@@ -16,12 +16,11 @@ from harness.campaign import Outcome, Request, attempts, prepare_elsewhere, resu
 from harness.errors import MachineError
 from harness.events import Event, Note, Stopped
 from harness.executors.slurm.executor import slurm_executor
-from harness.executors.slurm.task import Begun
+from harness.executors.slurm.task import BEGUN_FILE, Begun
 from harness.matrix import parse
 from harness.model import Record, Status
 from harness.results.reading import read_run
 from harness.results.run import RECORD_FILE
-from harness.workload import contract
 from tests.conftest import ROOT, real_data
 from tests.integration.slurm_cluster import (
     Cluster,
@@ -130,7 +129,7 @@ def test_real_cases_are_one_array_and_their_records_the_nodes_own(
     assert [record.status for record in outcome.records] == [Status.OK] * 2, outcome.records
     assert all(record.software_key and record.timing.predicted for record in outcome.records)
     begun = [
-        Begun.model_validate_json((lab.attempt(batch) / "task.json").read_text())
+        Begun.model_validate_json((lab.attempt(batch) / BEGUN_FILE).read_text())
         for batch in (32, 64)
     ]
     assert {one.node for one in begun} == {"left", "right"}
@@ -148,7 +147,7 @@ def test_a_constraint_holds_and_a_script_is_resubmitted_by_hand(lab: Lab, python
     outcome = lab.run(PLAYED % "1, 2")
     assert [record.status for record in outcome.records] == [Status.OK] * 2
     for batch in (1, 2):
-        begun = Begun.model_validate_json((lab.attempt(batch) / "task.json").read_text())
+        begun = Begun.model_validate_json((lab.attempt(batch) / BEGUN_FILE).read_text())
         assert begun.node == "right"
     (lab.attempt(1) / RECORD_FILE).unlink()
     script = lab.path / "slurm" / "array-1.sh"
@@ -161,7 +160,7 @@ def test_a_constraint_holds_and_a_script_is_resubmitted_by_hand(lab: Lab, python
 def test_a_cancelled_task_is_interrupted_and_the_others_are_measured(lab: Lab) -> None:
     def cancel() -> None:
         until(lambda: runs_there(lab, 99), 40, "the long case runs")
-        begun = Begun.model_validate_json((lab.attempt(99) / "task.json").read_text())
+        begun = Begun.model_validate_json((lab.attempt(99) / BEGUN_FILE).read_text())
         subprocess.run(["scancel", begun.task], check=True, timeout=20)
 
     thread = meanwhile(cancel)
@@ -202,15 +201,19 @@ def test_the_users_interrupt_ends_exactly_these_tasks(lab: Lab) -> None:
         capture_output=True, text=True, check=True, timeout=20,
     ).stdout.strip()  # fmt: skip
     try:
-        outcome = lab.run(PLAYED % "97, 98, 99", lambda: runs_there(lab, 97))
-        assert squeue("--format=%i").split() == [other]
+        outcome = lab.run(
+            PLAYED % "97, 98, 99", lambda: sum(runs_there(lab, one) for one in (97, 98, 99)) == 2
+        )
+        # A task whose harness has ended is in the queue until its node has told.
+        until(lambda: squeue("--format=%i").split() == [other], 20, "no task of ours is left")
     finally:
         subprocess.run(["scancel", other], check=True, timeout=20)
     assert outcome.interrupted
     records = by_batch(outcome)
     assert {r.status for r in records.values()} == {Status.INTERRUPTED}
-    assert records[97].exit.killed_because == "stopped by the user"
-    assert not (lab.attempt(99) / contract.timing_file("train")).exists()
+    begun = {batch for batch in records if (lab.attempt(batch) / BEGUN_FILE).exists()}
+    assert len(begun) == 2  # what waited for a node never started
+    assert {records[b].exit.killed_because for b in begun} == {"stopped by the user"}
 
 
 def test_after_a_killed_driver_what_finished_is_adopted_and_what_runs_is_waited_for(
