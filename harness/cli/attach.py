@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -23,6 +24,14 @@ def attach(
     show: Annotated[
         bool, typer.Option("--list", help="Only show the jobs that are open.", show_default=False)
     ] = False,
+    forget: Annotated[
+        bool,
+        typer.Option(
+            "--forget",
+            help="Give up the jobs that are named: their machines are gone. What they left stays.",
+            show_default=False,
+        ),
+    ] = False,
 ) -> None:
     """Follow jobs on other machines again, and bring their results here."""
     from harness.cli.on import follow
@@ -31,6 +40,9 @@ def attach(
     from harness.remote.state import find_job
 
     chosen = [find_job(name) for name in dict.fromkeys(jobs)] if jobs else open_jobs()
+    if forget:
+        _forget(chosen if jobs else [])
+        return
     if show:
         for state in chosen:
             typer.echo(f"{state.job}  {state.started_at}  {state.address}  {state.matrix}")
@@ -42,6 +54,17 @@ def attach(
         names = [f"{name} {state.job}" for name, state in zip(names, chosen, strict=True)]
     pairs = zip(names, chosen, strict=True)
     follow([(name, _maker(name, state)) for name, state in pairs], lambda job: job.take_up())
+
+
+def _forget(jobs: Sequence[JobState]) -> None:
+    from harness.remote.state import followed, forget
+
+    if not jobs:
+        raise InputError("--forget names no job", "harness attach --list shows the open ones")
+    for state in jobs:
+        with followed(state):
+            forget(state)
+        typer.echo(f"{state.job}: forgotten; what it left on {state.address} stays there")
 
 
 def _maker(name: str, state: JobState) -> Make:

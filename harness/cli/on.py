@@ -115,6 +115,8 @@ def _tell_left(jobs: Sequence[Job]) -> None:
     for job in jobs:
         if job.state is not None and job.state.job in there:
             typer.echo(f"{job.label}: it goes on there: harness attach {job.state.job}", err=True)
+            if job.arrived is not None:
+                typer.echo(f"{job.label}: what has arrived until now: {job.arrived}", err=True)
 
 
 def _report(ended: Sequence[Ended]) -> None:
@@ -132,7 +134,8 @@ def _report(ended: Sequence[Ended]) -> None:
         typer.echo("\n" + render(runs, "table"))
     for one in ended:
         if one.folder is not None:
-            typer.echo(f"{one.label}: {one.folder}", err=True)
+            part = "" if one.whole else " (what had ended there and has arrived)"
+            typer.echo(f"{one.label}: {one.folder}{part}", err=True)
         if one.error is not None:
             _say(one.label, one.error)
 

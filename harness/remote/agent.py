@@ -5,6 +5,7 @@
 MARK, for a login shell may print what it likes before.
 """
 
+import base64
 import contextlib
 import errno
 import fcntl
@@ -31,6 +32,9 @@ OURS = "dl-feasibility-harness-job"
 
 BEAT_S = 5.0
 POLL_S = 0.2
+LARGE = 4 << 20
+"""A larger file of an attempt is not sent before the run has ended."""
+
 EXIT_WIDTH = 64
 """The file `exit` has its bytes from the start, so that a full disk cannot refuse them."""
 
@@ -313,13 +317,19 @@ def state(job: str) -> Dict[str, Any]:
     return {"state": "ended", "code": json.loads(text)["code"]} if text else {"state": "died"}
 
 
-def follow(job: str, offset: str) -> None:
-    """Events from the byte `offset` on as they come, each behind where the next begins."""
-    at, beat = int(offset), 0.0
+def follow(job: str, offset: str, journal_offset: str) -> None:
+    """Events from the byte `offset` on as they come, each behind where the next begins.
+
+    Also what the attempts leave that the journal names from `journal_offset` on.
+    """
+    at, journal_at, beat = int(offset), int(journal_offset), 0.0
     path = os.path.join(job, "events.jsonl")
     while True:
         how = state(job)  # before the file is read: what it wrote until then is told
-        at = tell_lines(path, at)
+        for line in whole_lines(path, at):
+            at += len(line)
+            say({"at": at, "line": line.decode("utf-8", "replace").strip()})
+        journal_at = tell_attempts(os.path.join(job, "results"), journal_at)
         if how["state"] != "running":
             return say(how)
         if time.time() - beat > BEAT_S:
@@ -328,18 +338,44 @@ def follow(job: str, offset: str) -> None:
         time.sleep(POLL_S)
 
 
-def tell_lines(path: str, at: int) -> int:
+def whole_lines(path: str, at: int) -> List[bytes]:
+    """The lines from the byte `at` on that are whole."""
     try:
         with open(path, "rb") as file:
             file.seek(at)
             data = file.read()
     except OSError:
-        return at
-    whole = data[: data.rfind(b"\n") + 1]
-    for line in whole.splitlines(True):
-        at += len(line)
-        say({"at": at, "line": line.decode("utf-8", "replace").strip()})
+        return []
+    return data[: data.rfind(b"\n") + 1].splitlines(True)
+
+
+def tell_attempts(results: str, at: int) -> int:
+    """The files of each attempt that the journal names from the byte `at` on, then its line."""
+    for run in map(os.path.basename, listed(results)):
+        for line in whole_lines(os.path.join(results, run, "records.jsonl"), at):
+            try:
+                record = json.loads(line.decode())
+                names = record["case_id"], record["repeat"], record["attempt"]
+            except (ValueError, KeyError):  # a full disk's; the whole run arrives at the end
+                return at
+            attempt = run + "/cases/%s/r%d/a%d" % names
+            tell_file(results, run + "/run.json")
+            for name in sorted(map(os.path.basename, listed(os.path.join(results, attempt)))):
+                tell_file(results, attempt + "/" + name)
+            say({"path": run + "/records.jsonl", "line": line.decode()})
+            at += len(line)
     return at
+
+
+def tell_file(results: str, path: str) -> None:
+    """A file below `results`; nothing of one that is large, which comes with the whole run."""
+    try:
+        with open(os.path.join(results, path), "rb") as file:
+            data = file.read(LARGE + 1)
+    except OSError:  # it is a folder, or is gone
+        return
+    if len(data) <= LARGE:
+        say({"path": path, "data": base64.b64encode(data).decode()})
 
 
 def stop(job: str) -> None:

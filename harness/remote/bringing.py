@@ -84,14 +84,20 @@ class Incoming:
     def __exit__(self, *exc: object) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def settle(self) -> Path | None:
-        """The run's folder in its place; None where nothing that is a run arrived."""
+    def settle(self, part: Path | None = None) -> Path | None:
+        """The run's folder in its place, which is that of the `part` that was here before.
+
+        The part stays where nothing that is a run arrived; None where there is none of both.
+        """
         arrived = [path for path in sorted(self.folder.iterdir()) if (path / RUN_FILE).is_file()]
         if not arrived:
-            return None
+            return part
         (run,) = arrived[-1:]
-        target = self.results / run.name
-        if target.exists():
+        target = part or self.results / run.name
+        if part is not None:
+            with told_clearly(part):
+                part.rename(self.folder / "part")
+        elif target.exists():
             if _same_journal(run, target):  # it was brought before, and nobody noted it
                 return target
             target = self.results / f"{run.name}-{self.job}"

@@ -16,12 +16,16 @@ _MEASURED = (ExitCode.OK, ExitCode.CASES_FAILED, ExitCode.INTERRUPTED)
 
 @dataclass(frozen=True)
 class Ended:
-    """One machine's part: the exit code, its run folder here, and what went wrong."""
+    """One machine's part: the exit code, its run folder here, and what went wrong.
+
+    `whole`: nothing of the run is still there.
+    """
 
     label: str
     code: int
     folder: Path | None = None
     error: HarnessError | None = None
+    whole: bool = True
 
 
 def judge(label: str, how: Mapping[str, Any], log: str, folder: Path | None) -> Ended:

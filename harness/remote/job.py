@@ -20,6 +20,7 @@ from harness.remote.address import Address, parse_address
 from harness.remote.bringing import Incoming, unpack
 from harness.remote.ending import Ended, judge
 from harness.remote.event_lines import decode
+from harness.remote.mirror import Mirror
 from harness.remote.preparing import Order, look, make_ready, new_state
 from harness.remote.ssh import Connection
 from harness.remote.state import JobState
@@ -56,6 +57,12 @@ class Job:
         """None as long as nothing has been made there."""
         return self._talk.state
 
+    @property
+    def arrived(self) -> Path | None:
+        """The run's folder here as far as it has arrived."""
+        state = self.state
+        return None if state is None else _mirror(state).folder
+
     def leave(self) -> None:
         """End this end's part; what runs there goes on."""
         self._talk.connection.cut()
@@ -85,9 +92,10 @@ class Job:
                 talk.job.stage == states.PREPARING and how["state"] == "waiting"
             ):
                 self._give_up()
+                had = "what had arrived is here" if self.arrived else "there is nothing to bring"
                 raise MachineError(
                     f"the job {talk.job.job} is no longer there, or had not begun to measure: "
-                    "there is nothing to bring",
+                    f"{had}",
                     "start it again: harness matrix FILE --on …",
                 )
             return self._finish()
@@ -106,20 +114,24 @@ class Job:
         log = talk.ask("log", str(LOG_BYTES))["log"]
         folder = talk.patiently(self._bring)
         if folder is not None:
-            self._keep_beside(folder, log)
+            write_atomic(folder / "remote.log", log)
+            self._keep_beside(folder, whole=True)
         ended = judge(self.label, how, log, folder)
         self._clean()
         return ended
 
     def _follow(self) -> dict[str, Any]:
-        talk, at = self._talk, 0
+        talk, at, mirror = self._talk, 0, _mirror(self._talk.job)
 
         def once() -> dict[str, Any]:
             nonlocal at
-            with talk.connection.stream(talk.command("follow", str(at))) as stream:
+            follow = talk.command("follow", str(at), str(mirror.journal_bytes))
+            with talk.connection.stream(follow) as stream:
                 for answer in stream.answers():
                     talk.heard()
-                    if "line" in answer:
+                    if "path" in answer:
+                        self._keep(mirror, answer)
+                    elif "line" in answer:
                         at = answer["at"]
                         event = decode(answer["line"])
                         if event is not None:
@@ -130,6 +142,14 @@ class Job:
             raise LostConnectionError(f"{talk.address} said no more")
 
         return talk.patiently(once)
+
+    def _keep(self, mirror: Mirror, told: dict[str, Any]) -> None:
+        """What a finished attempt left; the journal's line comes behind its files."""
+        mirror.take(told)
+        if mirror.folder is not None and mirror.name != self._talk.job.run:
+            self._talk.state = self._talk.job.model_copy(update={"run": mirror.name})
+            states.save(self._talk.job)
+            self._keep_beside(mirror.folder, whole=False)
 
     @contextlib.contextmanager
     def _stoppable(self) -> Iterator[None]:
@@ -166,14 +186,13 @@ class Job:
             except tarfile.TarError as error:
                 raise LostConnectionError(f"{talk.address}: the results break off") from error
             stream.close()
-            return incoming.settle()
+            return incoming.settle(self.arrived)
 
-    def _keep_beside(self, folder: Path, log: str) -> None:
-        """The run's own words, and what was noted of the machine."""
+    def _keep_beside(self, folder: Path, whole: bool) -> None:
+        """What was noted of the machine, and whether all that the run left there has arrived."""
         job = self._talk.job
-        write_atomic(folder / "remote.log", log)
         told = {"job": job.job, "harness": job.harness_version, "notes": list(job.notes)}
-        write_atomic(folder / "remote.json", json.dumps(told, indent=1) + "\n")
+        write_atomic(folder / "remote.json", json.dumps({**told, "whole": whole}, indent=1) + "\n")
 
     def _clean(self) -> None:
         talk = self._talk
@@ -204,3 +223,7 @@ class Job:
         if state.stage != stage:
             self._talk.state = state.model_copy(update={"stage": stage})
             states.save(self._talk.job)
+
+
+def _mirror(state: JobState) -> Mirror:
+    return Mirror(Path(state.results), state.job, state.run)

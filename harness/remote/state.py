@@ -22,7 +22,8 @@ PREPARING, RUNNING = "preparing", "running"
 class JobState(Frozen):
     """One job: `folder` and `python` are paths there, `results` is a folder here.
 
-    `stage` is how far this machine knows it has come.
+    `stage` is how far this machine knows it has come; `run` is the name below `results` of what has
+    arrived of its run.
     """
 
     job: str
@@ -37,6 +38,7 @@ class JobState(Frozen):
     keep: bool = False
     stage: str = PREPARING
     notes: tuple[str, ...] = ()
+    run: str | None = None
 
 
 def new_job_id() -> str:

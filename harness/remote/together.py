@@ -21,9 +21,9 @@ def side_by_side(jobs: Sequence[Job], work: Work) -> list[Ended]:
         try:
             ended[number] = work(job)
         except Given:
-            ended[number] = Ended(job.label, ExitCode.INTERRUPTED)
+            ended[number] = Ended(job.label, ExitCode.INTERRUPTED, job.arrived, whole=False)
         except HarnessError as error:
-            ended[number] = Ended(job.label, error.exit_code, error=error)
+            ended[number] = Ended(job.label, error.exit_code, job.arrived, error, whole=False)
 
     threads = [
         threading.Thread(target=one, args=pair, daemon=True, name=pair[1].label)
@@ -42,7 +42,7 @@ def side_by_side(jobs: Sequence[Job], work: Work) -> list[Ended]:
             thread.join(10)  # what had not begun clears away what it had sent
         raise
     return [
-        one or Ended(job.label, ExitCode.MACHINE_LACKS, error=_broke(job))
+        one or Ended(job.label, ExitCode.MACHINE_LACKS, job.arrived, _broke(job), whole=False)
         for job, one in zip(jobs, ended, strict=True)
     ]
 

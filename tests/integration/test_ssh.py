@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -171,6 +172,70 @@ def test_a_killed_harness_leaves_a_job_that_another_takes_up(
     nothing = run_harness("attach", env=installed.env)
     assert nothing.returncode == 2
     assert "there is no open job" in nothing.stderr
+
+
+def test_a_machine_that_vanishes_leaves_what_had_ended(
+    installed: Machines, two_cases: Path, tmp_path: Path
+) -> None:
+    machine = installed.there[0]
+    wire = Wire(machine)
+    installed.trust(machine, wire.port)
+    slow = stand_in(tmp_path / "slow", 4)
+    line = ("matrix", two_cases, "--on", wire.address, "--python", slow)
+    going = begin(tmp_path / "log", *line, "--results", tmp_path / "r", env=installed.env)
+    until(lambda: going.said("case 2/2"))
+    (job,) = machine.left()
+    (part,) = until(lambda: brought(tmp_path / "r"))
+    wire.cut()
+    until(lambda: going.said("lost the connection"))
+    going.interrupt()
+    until(lambda: going.said("asking the run there to end"))
+    going.interrupt()
+    assert going.wait() == 130, going.log.read_text()
+    assert f"it goes on there: harness attach {job}" in going.log.read_text()
+    assert f"what has arrived until now: {part.path}" in going.log.read_text()
+    assert [record.status for record in part.records] == [Status.OK]
+    there = machine.place / "jobs" / job / "results" / part.path.name
+    until(lambda: len((there / "records.jsonl").read_bytes().splitlines()) == 2)
+    (attempt,) = part.path.glob("cases/*/r1/a1")
+    for file in attempt.iterdir():
+        assert file.read_bytes() == (there / file.relative_to(part.path)).read_bytes()
+    assert run_harness("report", part.path).returncode == 0
+
+    wire.mend()
+    until(lambda: (there.parents[1] / "exit").read_text().strip())
+    ended = run_harness("attach", job, env=installed.env)
+    assert ended.returncode == 0, ended.stderr
+    (run,) = brought(tmp_path / "r")
+    assert run.path == part.path
+    assert [record.status for record in run.records] == [Status.OK] * 2
+    assert (run.path / "remote.log").is_file()
+    assert json.loads((run.path / "remote.json").read_text())["whole"] is True
+    assert not list((tmp_path / "r").glob(".arriving*"))
+    wire.close()
+
+
+def test_a_job_whose_machine_was_wiped_is_told_and_forgotten(
+    installed: Machines, two_cases: Path, tmp_path: Path
+) -> None:
+    machine = installed.there[0]
+    slow = stand_in(tmp_path / "slow", 4)
+    line = ("matrix", two_cases, "--on", machine.address, "--python", slow)
+    going = begin(tmp_path / "log", *line, "--results", tmp_path / "r", env=installed.env)
+    until(lambda: going.said("case 2/2"))
+    (part,) = until(lambda: brought(tmp_path / "r"))
+    (job,) = machine.left()
+    going.kill()
+    for process in processes_of(machine.job_folder()):
+        os.kill(process, signal.SIGKILL)
+    shutil.rmtree(machine.job_folder())
+    ended = run_harness("attach", job, env=installed.env)
+    assert ended.returncode == 3
+    assert "is no longer there" in ended.stderr
+    assert "what had arrived is here" in ended.stderr
+    assert f"{part.path} (what had ended there and has arrived)" in ended.stderr
+    assert part.info.machine in ended.stdout
+    assert job not in run_harness("attach", "--list", env=installed.env).stdout
 
 
 def test_ctrl_c_ends_the_run_there_and_brings_what_was_measured(
