@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import threading
 import time
 from collections import Counter
@@ -11,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from harness.campaign.attempts import Attempts
+from harness.campaign.order import longest_first
 from harness.campaign.prepare import Prepared
 from harness.campaign.schedule import Enough, Schedule
 from harness.errors import MachineError
@@ -18,7 +18,7 @@ from harness.events import CaseFinished, CaseStarted, Event, OnEvent, Stopped
 from harness.executors import Task, one_after_another, side_by_side
 from harness.matrix import in_order
 from harness.model import PlannedCase, Record, Status
-from harness.results.history import expected
+from harness.results.history import Expected, expected, expected_anywhere
 from harness.results.run import RunFolder
 
 
@@ -84,24 +84,22 @@ class Campaign:
         lanes = self._prepared.placed.executor.lanes(alone, self._schedule.parallel)
         shared = [task for task in alone if any(task.fits(lane) for lane in lanes)]
         if shared:
-            side_by_side(self._longest_first(shared), lanes, self._work)
+            side_by_side(longest_first(shared, self._took()), lanes, self._work)
         if not self.interrupted:
             one_after_another([task for task in alone if task not in shared], self._work)
+
+    def _took(self) -> Expected:
+        """How long cases took before, where these are measured."""
+        results = self._prepared.results
+        if self._prepared.placed.elsewhere:
+            return expected_anywhere(results)
+        return expected(results, self._prepared.machine_hash)
 
     def clear_up(self) -> None:
         """Remove the containers that an engine in trouble could not remove when it was asked."""
         if any(record.status is Status.INFRA for record in self.records.values()):
             with contextlib.suppress(MachineError):
                 self._prepared.placed.executor.sweep({"harness.run": self._folder.run_id})
-
-    def _longest_first(self, tasks: Sequence[Task]) -> list[Task]:
-        """What takes long, or may, must not be left to the end."""
-        before = expected(self._prepared.results, self._prepared.machine_hash)
-        return sorted(
-            tasks,
-            key=lambda task: before.get((task.case.key, task.case.case.measure), math.inf),
-            reverse=True,
-        )
 
     def _work(self, task: Task) -> list[Task] | None:
         if self._stopped():

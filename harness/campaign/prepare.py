@@ -55,13 +55,15 @@ class Placed:
     """Where a run's attempts are measured, and why there and so, as run.json tells it.
 
     `interpreter` describes the Python that runs the cases where no image does; `left_out` is what
-    of a container's isolation and limits the machine does not grant.
+    of a container's isolation and limits the machine does not grant. `elsewhere`: this machine
+    measures nothing.
     """
 
     executor: Executor
     reason: str
     interpreter: str | None = None
     left_out: tuple[str, ...] = ()
+    elsewhere: bool = False
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,7 @@ def prepare_elsewhere(
         text=text,
         cases=tuple(cases),
         planned=tuple(planned),
-        placed=Placed(executor, executor.reason),
+        placed=Placed(executor, executor.reason, elsewhere=True),
         fingerprint=machine.fingerprint,
         machine=machine.label,
         machine_hash=machine.known_by,

@@ -37,7 +37,7 @@ NOTHING_DONE = Kept({}, (), ())
 
 
 def refuse_another_machine(info: RunInfo, machine_hash: str) -> None:
-    """Raise InputError where the run was begun on another machine than this."""
+    """Raise InputError where the run was begun on another machine than this, which measures."""
     if info.machine_hash is not None and info.machine_hash != machine_hash:
         raise InputError(
             f"{info.run_id} was begun on another machine ({info.machine}); its figures and this "

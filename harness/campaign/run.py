@@ -22,6 +22,7 @@ from harness.campaign.resume import (
 )
 from harness.campaign.schedule import Schedule, new_seed
 from harness.events import Note, OnEvent, Stopped
+from harness.host.fingerprint import Fingerprint
 from harness.model import Record, Status, as_expected
 from harness.results.machines import machine_of
 from harness.results.recovery import recover
@@ -88,7 +89,8 @@ def resume(
     with folder.locked():
         found = recover(folder)
         before = found.run
-        refuse_another_machine(before.info, prepared.machine_hash)
+        if not prepared.placed.elsewhere:  # then any login node may go on
+            refuse_another_machine(before.info, prepared.machine_hash)
         executor = prepared.placed.executor
         kept = keep(before.standing(), prepared.planned, executor.runtime, rerun, schedule.strict)
         swept = executor.sweep({"harness.run": folder.run_id})
@@ -151,11 +153,19 @@ def continued(before: RunInfo, now_: RunInfo) -> RunInfo:
     return now_.model_copy(
         update={
             "machine": before.machine,
+            "machine_hash": before.machine_hash or now_.machine_hash,
+            "fingerprint": _fingerprint(before, now_),
             "cases": cells + tuple(again.values()),
             "ingredients": {**before.ingredients, **now_.ingredients},
             "invocations": before.invocations + now_.invocations,
         }
     )
+
+
+def _fingerprint(before: RunInfo, now_: RunInfo) -> Fingerprint:
+    """As the machine is now, unless another one than before only sends the cases elsewhere."""
+    same = before.machine_hash in (None, now_.machine_hash)
+    return now_.fingerprint if same else before.fingerprint
 
 
 def _go(

@@ -19,7 +19,7 @@ from harness.matrix import parse
 from harness.model import Device, PlannedCase, Record, Status
 from harness.plan import Means
 from harness.report import render
-from harness.results.history import expected
+from harness.results.history import expected, expected_anywhere
 from harness.results.machines import KnownMachine, write_machine
 from harness.results.reading import find_machine, read_run
 from harness.results.run import JOURNAL, RunInfo
@@ -32,6 +32,8 @@ FOUR = """
 axes: {model: [model-a], dataset: [synthetic], batch_size: [8, 16, 32, 64]}
 defaults: {protocol: smoke}
 """
+
+DONE = "2026-01-01T00:00:09+00:00"
 
 
 class Elsewhere:
@@ -174,3 +176,44 @@ def test_what_other_machines_took_is_not_expected_of_this_one(tmp_path: Path) ->
     alone._labels = itertools.repeat("here")  # type: ignore[assignment]
     measured(tmp_path, alone)
     assert len(expected(tmp_path, "0" * 64)) == 4
+
+
+def test_what_any_machine_took_gives_a_fleet_its_order(tmp_path: Path) -> None:
+    fleet = Elsewhere()
+    fleet.lanes = lambda tasks, parallel: [None]  # type: ignore[method-assign]
+    first = measured(tmp_path, fleet)
+    assert len(expected_anywhere(tmp_path)) == 4
+    records = read_run(first.folder).records
+    with (first.folder / JOURNAL).open("w") as file:
+        for n, record in enumerate(records):
+            took = {"started_at": f"2026-01-01T00:00:0{4 - n}+00:00", "finished_at": DONE}
+            file.write(record.model_copy(update=took).model_dump_json() + "\n")
+    fleet.made.clear()
+    measured(tmp_path, fleet)
+    assert [case for case, _ in fleet.made] == [record.case_id for record in reversed(records)]
+
+
+def test_another_login_node_may_go_on(tmp_path: Path) -> None:
+    first = measured(tmp_path, Elsewhere())
+    journal = first.folder / JOURNAL
+    journal.write_text(journal.read_text().partition("\n")[0] + "\n")
+    for record in first.folder.glob("cases/*/r1/a1/record.json"):
+        record.unlink()
+    before = read_run(first.folder).info
+    fleet = Elsewhere()
+    other = replace(
+        prepared(tmp_path, fleet),
+        machine="other",
+        machine_hash="1" * 64,
+        fingerprint=MACHINE.model_copy(update={"cpu": "CPU of other"}),
+    )
+    outcome = resume(other, first.folder, (), lambda _event: None)
+    assert len(fleet.made) == 3
+    assert len(outcome.records) == 4
+    info = read_run(first.folder).info
+    assert (info.machine, info.machine_hash) == ("here", "0" * 64)
+    assert info.fingerprint == before.fingerprint
+    assert len(info.invocations) == 2
+    measuring = replace(other, placed=replace(other.placed, elsewhere=False))
+    with pytest.raises(InputError, match="begun on another machine"):
+        resume(measuring, first.folder, (), lambda _event: None)
