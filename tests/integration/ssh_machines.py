@@ -16,7 +16,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,7 +29,7 @@ SSHD = "/usr/sbin/sshd"
 
 _WRAPPER = """#!/bin/sh
 export HOME='{home}' PATH='{path}' TMPDIR='{home}/tmp'
-unset XDG_CACHE_HOME XDG_STATE_HOME HARNESS_DATA_DIR
+unset XDG_CACHE_HOME XDG_STATE_HOME HARNESS_DATA_DIR DOCKER_HOST
 {passed}
 cd "$HOME"
 echo 'Welcome to this machine!'
@@ -113,8 +113,13 @@ class Machines:
     def known(self) -> Path:
         return self.folder / "known_hosts"
 
-    def start(self, name: str, host: str, path: str | None = None) -> Machine:
-        """A machine with nothing but what `path` (default: this process's) holds."""
+    def start(
+        self, name: str, host: str, path: str | None = None, settings: Mapping[str, str] = {}
+    ) -> Machine:
+        """A machine with nothing but what `path` (default: this process's) holds.
+
+        `settings` are variables that its user has there.
+        """
         folder = self.folder / name
         for part in ("bin", "home/tmp"):
             (folder / part).mkdir(parents=True)
@@ -123,6 +128,7 @@ class Machines:
         port = free_port(host)
         shown = os.environ["PATH"] if path is None else path
         passed = {k: v for k, v in os.environ.items() if k.startswith(("PIP_", "SSL_", "REQUESTS"))}
+        passed |= settings
         wrapper = folder / "wrapper"
         wrapper.write_text(
             _WRAPPER.format(
@@ -141,6 +147,15 @@ class Machines:
         self.trust(machine, machine.port)
         until(lambda: answers(host, port))
         return machine
+
+    def behind(self, name: str, machine: Machine, jump: Machine) -> str:
+        """An address that leads to a machine through another one, by the user's configuration."""
+        with (self.folder / "ssh_config").open("a") as file:
+            file.write(
+                f"Host {name}\n  HostName {machine.host}\n  Port {machine.port}\n"
+                f"  ProxyJump {jump.host}:{jump.port}\n"
+            )
+        return f"ssh://{name}"
 
     def trust(self, machine: Machine, port: int) -> None:
         key = (machine.folder / "host_key.pub").read_text().rsplit(" ", 1)[0]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.campaign import Outcome, Request, attempts, prepare_elsewhere, resume, run
+from harness.campaign import Outcome, Prepared, Request, attempts, prepare_elsewhere, resume, run
 from harness.errors import MachineError
 from harness.events import Event, Note, Stopped
 from harness.executors.slurm.executor import slurm_executor
@@ -33,6 +33,11 @@ from tests.integration.slurm_cluster import (
 REAL = """
 axes: {model: [model-a], dataset: [synthetic], batch_size: [32, 64]}
 defaults: {protocol: smoke, measure: quick}
+budget: 1s
+"""
+IN_AN_IMAGE = """
+axes: {model: [model-a], dataset: [synthetic]}
+defaults: {protocol: smoke, measure: quick, image: cpu}
 budget: 1s
 """
 PLAYED = """
@@ -73,11 +78,11 @@ class Lab:
         lines = (f"python: {python}", "poll: 0.3s", "grace: 2s", "at_once: 8", *more)
         self.site.write_text("\n".join(lines))
 
-    def run(self, text: str, stopped: Stopped = lambda: False) -> Outcome:
-        return run(self._prepared(text), self._hear, stopped)
+    def run(self, text: str, stopped: Stopped = lambda: False, runtime: str = "local") -> Outcome:
+        return run(self._prepared(text, runtime), self._hear, stopped)
 
     def resume(self, text: str, path: Path) -> Outcome:
-        return resume(self._prepared(text), path, (), self._hear)
+        return resume(self._prepared(text, "local"), path, (), self._hear)
 
     @property
     def path(self) -> Path:
@@ -88,8 +93,8 @@ class Lab:
         (case,) = self.path.glob(f"cases/*_b{batch}_*/r1/a{number}")
         return case
 
-    def _prepared(self, text: str):  # type: ignore[no-untyped-def]
-        request = Request(runtime="local", results=self.folder / "results", data_dir=real_data())
+    def _prepared(self, text: str, runtime: str) -> Prepared:
+        request = Request(runtime=runtime, results=self.folder / "results", data_dir=real_data())
         matrix = parse(text)
         executor = slurm_executor(request.means(matrix), self.site, None)
         return prepare_elsewhere(matrix, text, request, executor, self.told.append)
@@ -140,6 +145,15 @@ def test_real_cases_are_one_array_and_their_records_the_nodes_own(
     assert {part.info.machine for part in found.by_machine()} == {
         record.machine for record in outcome.records
     }
+
+
+@pytest.mark.engine
+@pytest.mark.usefixtures("image_ids", "no_container_left")
+def test_a_real_case_in_a_container(lab: Lab) -> None:
+    lab.asks(sys.executable)
+    (record,) = lab.run(IN_AN_IMAGE, runtime="docker").records
+    assert (record.status, record.runtime) == (Status.OK, "docker"), record
+    assert record.image.reference is not None
 
 
 def test_a_constraint_holds_and_a_script_is_resubmitted_by_hand(lab: Lab, python: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -29,6 +30,15 @@ TWO_CASES = """
 axes: {model: [model-a], dataset: [synthetic], batch_size: [32, 64]}
 defaults: {protocol: smoke}
 """
+AHEAD = """#!/bin/sh
+[ "$1" = "-c" ] && exec {python} "$@"
+shift
+exec {python} -c 'import sys, time
+now = time.time
+time.time = lambda: now() + 3600
+exec(sys.stdin.read())' "$@"
+"""
+"""A Python whose clock, as the first look at the machine asks for it, is an hour ahead."""
 
 
 @pytest.fixture(scope="module")
@@ -314,23 +324,29 @@ def share(disk: Path, installed: Machines) -> None:
     (place / "envs").symlink_to(installed.folder / "envs")
 
 
-def test_another_version_there_is_noted_and_not_used(
+def test_another_version_and_a_clock_apart_are_noted_behind_a_jump_host(
     installed: Machines, two_cases: Path, tmp_path: Path
 ) -> None:
-    machine = installed.there[1]
+    jump, machine = installed.there
+    address = installed.behind("inner", machine, jump)
     machine.program("harness", "#!/bin/sh\necho harness 0.0.1\n")
+    machine.program("python3", AHEAD.format(python=sys.executable))
     fast = stand_in(tmp_path / "fast", 0.1)
-    line = ("matrix", two_cases, "--on", machine.address, "--python", fast, "--only")
+    line = ("matrix", two_cases, "--on", address, "--python", fast, "--only")
     try:
         ended = run_harness(*line, "batch_size=32", "--results", tmp_path / "r", env=installed.env)
     finally:
         (machine.folder / "bin" / "harness").unlink()
+        (machine.folder / "bin" / "python3").unlink()
     assert ended.returncode == 0, ended.stderr
-    told = "harness 0.0.1 is installed there; this run uses its own"
-    assert told in ended.stderr
     (run,) = brought(tmp_path / "r")
     assert len(run.records) == 1
-    assert told in json.loads((run.path / "remote.json").read_text())["notes"][0]
+    clock, version = json.loads((run.path / "remote.json").read_text())["notes"]
+    assert re.match(r"its clock is (3599|3600) s ahead of this machine's", clock)
+    assert "harness 0.0.1 is installed there; this run uses its own" in version
+    for note in (clock, version):
+        assert note in ended.stderr
+    assert (jump.left(), machine.left()) == ([], [])
 
 
 def test_what_the_harness_there_refuses_is_told_in_its_own_words(
