@@ -1,8 +1,9 @@
 """A fleet at scale: 2,000 cases on 100 scripted hosts through the real executor of a fleet.
 
 Real: the campaign, its lanes, the placing, the parcels, the journal. Scripted: the cluster behind
-the executor's port, so that a host sleeps as long as its case lasts and hands back a ready parcel.
-Aims: the makespan at most 1.1 times the lower bound; the rest is told.
+the executor's port, so that a host sleeps as long as its case lasts and hands back a parcel that
+was made before. The matrix is measured twice: at first nobody knows how long a case takes, then the
+first run tells. Aim: the makespan at most 1.1 times the lower bound; the rest is told.
 """
 
 from __future__ import annotations
@@ -15,18 +16,18 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from benchmarks import pairs
 from harness import __version__
-from harness.campaign import Request, prepare_elsewhere, run
+from harness.campaign import Prepared, Request, prepare_elsewhere, run
 from harness.executors.errand import Errand
 from harness.executors.ray.fleet import placed_on
 from harness.executors.ray.parcel import pack
 from harness.executors.ray.port import Ended, Host, Look, Wish, Word
-from harness.host.fingerprint import Fingerprint
 from harness.matrix import expand, parse
-from harness.model import Record, Status
+from harness.model import Status
 from harness.plan.cases import workload_digest
 from harness.results.machines import MACHINE_FILE, KnownMachine
 from harness.results.run import JOURNAL, RECORD_FILE
@@ -43,7 +44,7 @@ class ScriptedFleet:
 
     count: int
     lasts: Callable[[str], float]
-    parcel: Callable[[Errand, str], bytes]
+    parcels: Mapping[str, bytes]
     about: str = "scripted hosts"
 
     def hosts(self) -> list[Host]:
@@ -60,9 +61,9 @@ class ScriptedFleet:
         return {host.id: one for host in hosts}
 
     def start(self, host: Host, errand: Errand, wish: Wish) -> ScriptedJob:
-        del wish
-        until = time.monotonic() + self.lasts(errand.case.id)
-        return ScriptedJob(until, lambda: self.parcel(errand, host.name))
+        del host, wish
+        case = errand.case.id
+        return ScriptedJob(time.monotonic() + self.lasts(case), self.parcels[case])
 
     def sweep(self, hosts: Sequence[Host], labels: Mapping[str, str]) -> list[str]:
         del hosts, labels
@@ -70,16 +71,14 @@ class ScriptedFleet:
 
 
 class ScriptedJob:
-    def __init__(self, until: float, parcel: Callable[[], bytes]) -> None:
-        self._until, self._make = until, parcel
-        self._parcel = b""
+    def __init__(self, until: float, parcel: bytes) -> None:
+        self._until, self._parcel = until, parcel
 
     def listen(self, wait_s: float) -> Word | None:
         left = self._until - time.monotonic()
         time.sleep(max(0.0, min(left, wait_s)))
         if left > wait_s:
             return None
-        self._parcel = self._make()
         return Word(ended=Ended(size=len(self._parcel)))
 
     def stop(self) -> None:
@@ -92,26 +91,28 @@ class ScriptedJob:
         self._parcel = b""
 
 
-@dataclass(frozen=True)
-class Parcels:
-    """Makes what a host would send of an attempt: its record, a log of 7 kB, its machine."""
-
-    record: Record
-    fingerprint: Fingerprint
-    folder: Path
-
-    def __call__(self, errand: Errand, host: str) -> bytes:
-        own = {"run_id": errand.run_id, "case_id": errand.case.id, "case": errand.case}
-        record = self.record.model_copy(update={**own, "machine": host})
-        machine = KnownMachine(label=host, machine_hash=host * 8, fingerprint=self.fingerprint)
-        file = io.BytesIO()
-        with tempfile.TemporaryDirectory(dir=self.folder) as made:
-            place = Path(made)
-            (place / RECORD_FILE).write_text(record.model_dump_json() + "\n", encoding="utf-8")
-            (place / MACHINE_FILE).write_text(machine.model_dump_json() + "\n", encoding="utf-8")
-            (place / "log.txt").write_bytes(LOG)
-            pack(place, file)
-        return file.getvalue()
+def parcels(prepared: Prepared, lasts: Mapping[str, float], hosts: int) -> dict[str, bytes]:
+    """What a host would send of each case: its record, a log of 7 kB, its machine."""
+    made = {}
+    for number, planned in enumerate(prepared.planned):
+        host = f"host{number % hosts:03}"
+        with tempfile.TemporaryDirectory() as there:
+            folder, file = Path(there), io.BytesIO()
+            place = Place("scripted", host, 1, 1, folder)
+            record = lost_record(planned, "docker", place, "", Status.OK)
+            ended = datetime.fromisoformat(record.started_at) + timedelta(
+                seconds=lasts.get(planned.id, 0.0)
+            )
+            record = record.model_copy(update={"finished_at": ended.isoformat()})
+            machine = KnownMachine(
+                label=host, machine_hash=host * 8, fingerprint=prepared.fingerprint
+            )
+            (folder / RECORD_FILE).write_text(record.model_dump_json() + "\n", encoding="utf-8")
+            (folder / MACHINE_FILE).write_text(machine.model_dump_json() + "\n", encoding="utf-8")
+            (folder / "log.txt").write_bytes(LOG)
+            pack(folder, file)
+        made[planned.id] = file.getvalue()
+    return made
 
 
 def matrix(cases: int) -> str:
@@ -124,7 +125,7 @@ def matrix(cases: int) -> str:
 
 @dataclass(frozen=True)
 class Seen:
-    """A run's seconds and the least it could have taken; the driver's share; its folder's rate."""
+    """A run's seconds and the least it could have taken; the driver's processor time and memory."""
 
     took_s: float
     least_s: float
@@ -132,26 +133,16 @@ class Seen:
     memory_mb: float
 
 
-def measured(folder: Path, cases: int, hosts: int, lasts: Mapping[str, float] | None) -> Seen:
-    """Run it; without `lasts` no case takes any time."""
+def measured(folder: Path, cases: int, hosts: int, lasts: Mapping[str, float]) -> Seen:
+    """Run it below `folder`, where earlier runs are known; a case not in `lasts` takes no time."""
     text = matrix(cases)
     parsed = parse(text)
-    request = Request(results=folder / "runs", runtime="docker")
-    there = folder / "there"
-    there.mkdir(parents=True)
-    known: dict[str, Parcels] = {}
-    seconds = lasts or {}
-    fleet = ScriptedFleet(
-        hosts,
-        lambda case: seconds.get(case, 0.0),
-        lambda errand, host: known[""](errand, host),  # noqa: PLW0108 - made below
-    )
+    request = Request(results=folder, runtime="docker")
+    ready: dict[str, bytes] = {}
+    fleet = ScriptedFleet(hosts, lambda case: lasts.get(case, 0.0), ready)
     executor = placed_on(fleet, request.means(parsed), None, lambda _text: None)
     prepared = prepare_elsewhere(parsed, text, request, executor, lambda _text: None)
-    first = lost_record(
-        prepared.planned[0], "docker", Place("run", "host", 1, 1, there), "", Status.OK
-    )
-    known[""] = Parcels(first, prepared.fingerprint, there)
+    ready |= parcels(prepared, lasts, hosts)
     began, cpu = time.monotonic(), time.process_time()
     outcome = run(prepared, lambda _event: None)
     took, used = time.monotonic() - began, time.process_time() - cpu
@@ -159,7 +150,7 @@ def measured(folder: Path, cases: int, hosts: int, lasts: Mapping[str, float] | 
     assert lines == len(outcome.records) == cases, "nothing lost, nothing doubled"
     assert outcome.as_expected
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    least = max(sum(seconds.values()) / hosts, *seconds.values(), 0.0)
+    least = max(sum(lasts.values()) / hosts, *lasts.values(), 0.0)
     return Seen(took, least, used, memory)
 
 
@@ -174,17 +165,17 @@ def main() -> int:
     ids = [case.id for case in expand(parse(matrix(chosen.cases)))]
     lasts = {case: order.uniform(SHORTEST_S, LONGEST_S) for case in ids}
     with tempfile.TemporaryDirectory() as folder:
-        paced = measured(Path(folder) / "paced", chosen.cases, chosen.hosts, lasts)
-        fast = measured(Path(folder) / "fast", chosen.cases, chosen.hosts, None)
-    what = f"{chosen.cases} cases on {chosen.hosts} hosts"
-    ratio = paced.took_s / paced.least_s
-    rate = chosen.cases / paced.took_s
+        first = measured(Path(folder) / "paced", chosen.cases, chosen.hosts, lasts)
+        again = measured(Path(folder) / "paced", chosen.cases, chosen.hosts, lasts)
+        fast = measured(Path(folder) / "fast", chosen.cases, chosen.hosts, {})
+    what = f"{chosen.cases} cases on {chosen.hosts} hosts, over the bound of {first.least_s:.1f} s"
     most = chosen.cases / fast.took_s
     rows = [
-        pairs.figure(f"{what}: over the bound of {paced.least_s:.1f} s", [ratio], "x", RATIO),
-        pairs.figure("driver: processor time, of one core", [paced.cpu_s / paced.took_s], "x"),
-        pairs.figure("records a second", [rate], "/s"),
-        pairs.figure("driver: peak memory, the script in it", [paced.memory_mb], "MB"),
+        pairs.figure(f"{what}, at first", [first.took_s / first.least_s], "x", RATIO),
+        pairs.figure("the same once one run is there", [again.took_s / again.least_s], "x", RATIO),
+        pairs.figure("driver: processor time, of one core", [first.cpu_s / first.took_s], "x"),
+        pairs.figure("records a second", [chosen.cases / first.took_s], "/s"),
+        pairs.figure("driver: peak memory, hosts and parcels in it", [fast.memory_mb], "MB"),
         pairs.figure("cases that take no time: records a second", [most], "/s"),
         pairs.figure("the same: processor time a case", [1000 * fast.cpu_s / chosen.cases], "ms"),
     ]
