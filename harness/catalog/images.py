@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from pydantic import Field, ValidationError
 
-from harness.catalog.toml import first_problem, shipped, users
+from harness.catalog.toml import first_problem, parsed, shipped, users, users_text
 from harness.errors import InputError
 from harness.model import Frozen
 
@@ -21,6 +21,9 @@ LEAST_SPACE = 1 << 30
 
 SETTING = "HARNESS_IMAGES"
 """Names a TOML file whose `[images.NAME]` tables join (or replace) the shipped ones."""
+
+_sent: str | None = None
+"""The catalog of whoever sent a case to this process."""
 
 
 Entry = TypeVar("Entry", bound="Pinned")
@@ -99,6 +102,21 @@ def base_of(build: BuildEntry) -> Pinned:
         raise InputError(f"the image catalog has no base {build.base}") from None
 
 
+def own_catalog() -> str | None:
+    """The user's own file as text, so that it can go along to other machines. Raises InputError."""
+    path = os.environ.get(SETTING)
+    return users_text(Path(path)) if path else None
+
+
+def adopt(text: str) -> None:
+    """Let `text` be the user's own file in this process: a case's sender means its images."""
+    global _sent  # noqa: PLW0603 - one sender a process, as one environment
+    if text != _sent:
+        _sent = text
+        images.cache_clear()
+        bases.cache_clear()
+
+
 @dataclass(frozen=True)
 class Place:
     """Where an entry is written: `[table.name]` of `file`."""
@@ -119,9 +137,10 @@ def place_of(name: str) -> Place:
 
 def _entries(table: str, kind: type[Entry]) -> dict[str, Entry]:
     found = _checked(shipped(FILE)[table], kind, "the shipped catalog")
-    path = os.environ.get(SETTING)
-    if path:
-        found |= _checked(users(Path(path)).get(table, {}), kind, path)
+    source = os.environ.get(SETTING) if _sent is None else "the sender's image catalog"
+    text = own_catalog() if _sent is None else _sent
+    if source and text is not None:
+        found |= _checked(parsed(text, source).get(table, {}), kind, source)
     return found
 
 

@@ -24,12 +24,25 @@ def shipped(name: str) -> dict[str, Any]:
 
 def users(path: Path) -> dict[str, Any]:
     """A catalog file of the user's own. Raises InputError."""
+    return parsed(users_text(path), str(path))
+
+
+def users_text(path: Path) -> str:
+    """The same as text. Raises InputError."""
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        return path.read_text("utf-8")
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise InputError(f"{path} is no TOML file: {error}") from error
+
+
+def parsed(text: str, source: str) -> dict[str, Any]:
+    """TOML as tables; `source` is what an error calls it. Raises InputError."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{source} is no TOML file: {error}") from error
 
 
 def first_problem(error: ValidationError) -> str:

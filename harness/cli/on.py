@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ import typer
 from harness.errors import ExitCode, HarnessError, InputError
 
 if TYPE_CHECKING:
+    from harness.analysis.cost import Price
     from harness.events import Event, OnEvent, Stopped
     from harness.matrix import Matrix, Selection
     from harness.remote import Ended, Job, RunOptions
@@ -33,7 +35,7 @@ def refuse_what_is_of_this_machine(resume: str | None, events: Path | None) -> N
 
 
 def measure_on(
-    machines: Sequence[str],
+    machines: Mapping[str, Price | None],
     matrix: tuple[Matrix, str, Path],
     options: RunOptions,
     selection: Selection,
@@ -42,15 +44,17 @@ def measure_on(
 ) -> None:
     """Measure on each machine, side by side. Ends the process with the worst exit code.
 
-    `matrix` is parsed, as text, and its file; `folders` are those of the data and of the runs.
+    `machines` are addresses, each with what it costs; `matrix` is parsed, as text, and its file;
+    `folders` are those of the data and of the runs.
     """
+    from harness.catalog.images import own_catalog
     from harness.remote import parse_address
     from harness.remote.address import labels
     from harness.remote.job import Job
     from harness.remote.preparing import Order
     from harness.remote.supplies import here
 
-    addresses = [parse_address(text) for text in dict.fromkeys(machines)]
+    addresses = [parse_address(text) for text in machines]
     if len(addresses) > 1 and options.machine is not None:
         raise InputError(
             "--machine names one machine, and --on names several",
@@ -58,15 +62,25 @@ def measure_on(
         )
     parsed, text, file = matrix
     data_dir, results = folders
+    images = own_catalog()
     supplies = here(parsed, options.gpu.split(","), selection, data_dir)
-    order = Order(text, file.name, options, supplies, results, keep)
     names = labels(addresses)
+    orders = {
+        name: Order(text, file.name, _priced(options, price), supplies, results, keep, images)
+        for name, price in zip(names, machines.values(), strict=True)
+    }
 
     def maker(number: int) -> Make:
         return lambda tell, stopped: Job(addresses[number], names[number], tell, stopped)
 
     makers = [(name, maker(number)) for number, name in enumerate(names)]
-    follow(makers, lambda job: job.begin(order))
+    follow(makers, lambda job: job.begin(orders[job.label]))
+
+
+def _priced(options: RunOptions, price: Price | None) -> RunOptions:
+    if price is None:
+        return options
+    return replace(options, price_per_hour=price.per_hour, currency=price.currency)
 
 
 def follow(makers: Sequence[tuple[str, Make]], work: Callable[[Job], Ended]) -> None:

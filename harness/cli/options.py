@@ -88,6 +88,16 @@ PricePerHour = Annotated[
         show_default=False,
     ),
 ]
+PricesPerHour = Annotated[
+    list[float] | None,
+    typer.Option(
+        "--price-per-hour",
+        metavar="PRICE",
+        help="What this machine costs an hour, such as 1.29: the report says what the cases cost. "
+        "With several --on one price for all, or one for each in the same order.",
+        show_default=False,
+    ),
+]
 Currency = Annotated[
     str | None,
     typer.Option(

@@ -41,7 +41,7 @@ def report(
     price: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="[RUN=]PRICE",
+            metavar="[RUN[@MACHINE]=]PRICE",
             help="What a run's machine costs an hour, such as latest=1.29 or RUN=1.29EUR, whatever "
             "the run says itself; shown as table, markdown and json. Repeatable.",
             show_default=False,
@@ -69,9 +69,8 @@ def report(
             "a table of your own shows no cost", "leave out --price, or --rows, --cols and --value"
         )
     paths = dict.fromkeys(find_run(name, results).resolve() for name in runs or ["latest"])
-    read = priced([read_run(path) for path in paths], price or (), results)
-    found = [part for run in read for part in run.by_machine()]
-    chosen = selected(found, selection)
+    parts = [part for path in paths for part in read_run(path).by_machine()]
+    chosen = selected(priced(parts, price or (), results), selection)
     gc.disable()  # all that is made from here on stays to the end, which is near
     if own:
         typer.echo(PIVOTS[form](chosen, wanted, row_fields, column_fields))

@@ -13,7 +13,7 @@ import typer
 
 from harness.cli import one_case, options
 from harness.cli.placing import HERE, Placing, placed, placing, refuse_what_is_of_one_machine
-from harness.cli.prices import price
+from harness.cli.prices import price, price_of_each
 from harness.errors import ExitCode, InputError
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def matrix(
     max_repeats: options.MaxRepeats = 20,
     max_time: options.MaxTime = "4h",
     strict: options.Strict = False,
-    price_per_hour: options.PricePerHour = None,
+    price_per_hour: options.PricesPerHour = None,
     currency: options.Currency = None,
     on: options.On = None,
     keep: options.Keep = False,
@@ -61,6 +61,7 @@ def matrix(
     parsed, text = load(file)
     where = placing(executor, address, gpu_model, site)
     refuse_what_is_of_one_machine(where, gpu, parallel)
+    prices = price_of_each(price_per_hour or (), currency, len(dict.fromkeys(on or ())) or 1)
     folder = data_dir.absolute() if data_dir is not None and not where.here else data_dir
     request = replace(
         machine_request(
@@ -68,7 +69,7 @@ def matrix(
         ),
         selection=parse_selection(only or (), skip or ()),
         parallel=parallel,
-        price=price(price_per_hour, currency),
+        price=prices[0],
     )
     if on and not where.here:
         raise InputError("--on and --executor both say where to measure", "leave one of them out")
@@ -88,12 +89,11 @@ def matrix(
             max_repeats=max_repeats,
             max_time=max_time,
             strict=strict,
-            price_per_hour=price_per_hour,
-            currency=currency,
         )
         schedule(parallel, until_ci, max_repeats, max_time, strict)  # refused here, not there
         folders = (data_dir, results)
-        measure_on(on, (parsed, text, file), there, request.selection, folders, keep)
+        priced = dict(zip(dict.fromkeys(on), prices, strict=True))
+        measure_on(priced, (parsed, text, file), there, request.selection, folders, keep)
     if keep:
         raise InputError("--keep is of a run on another machine", "add --on ssh://…")
     if rerun is not None and resume is None:

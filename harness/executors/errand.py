@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import Field
 
 from harness import __version__
+from harness.catalog.images import adopt, images, own_catalog
 from harness.errors import MachineError
 from harness.events import Note, OnEvent, Stopped
 from harness.executors.inline import Inline
@@ -24,8 +25,9 @@ from harness.runner import Place
 class Errand(Frozen):
     """An attempt as JSON: the case, its place in the run, and by what it is to be measured.
 
-    `workload` is the digest of the code that makes it the same benchmark there; `on_gpu`:
-    what placed it there was asked for a GPU, so that the processor would be another measurement.
+    `workload` is the digest of the code that makes it the same benchmark there; `images` the
+    sender's own image catalog; `on_gpu`: what placed it there was asked for a GPU, so that the
+    processor would be another measurement.
     """
 
     run_id: str
@@ -40,6 +42,7 @@ class Errand(Frozen):
     offline: bool = False
     fallback: str | None = None
     budget_s: float | None = None
+    images: str | None = None
     on_gpu: bool = False
     labels: dict[str, str] = Field(default_factory=dict)
 
@@ -59,6 +62,7 @@ def errand(planned: PlannedCase, place: Place, means: Means) -> Errand:
         offline=means.offline,
         fallback=means.fallback,
         budget_s=means.budget_s,
+        images=own_catalog(),
         labels=dict(place.labels),
     )
 
@@ -72,6 +76,14 @@ def run_errand(errand: Errand, folder: Path, on_event: OnEvent, stopped: Stopped
         raise MachineError(
             f"the harness there ({__version__}) measures another benchmark than the one that sent "
             f"the case ({errand.harness_version}): their workloads differ",
+            "install the same version on both",
+        )
+    if errand.images is not None:
+        adopt(errand.images)
+    if errand.case.image is not None and errand.case.image not in images():
+        raise MachineError(
+            f"the harness there ({__version__}) knows no image {errand.case.image}, which the one "
+            f"that sent the case ({errand.harness_version}) does",
             "install the same version on both",
         )
     means = Means(

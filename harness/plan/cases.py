@@ -116,7 +116,7 @@ def _plan_one(case: Case, resolved: Resolved) -> PlannedCase:
     image = resolved.images.get(resolved.image_names[case.id])
     train, test = slices(found.entry, protocols()[case.protocol])
     dataset = identity(found, train, test)
-    weights = _weights(case)
+    weights = weights_of(case)
     ingredients = _ingredients(case, dataset, {name: w.md5 for name, w in weights.items()})
     return PlannedCase(
         case=case,
@@ -159,7 +159,8 @@ def _plan_one(case: Case, resolved: Resolved) -> PlannedCase:
     )
 
 
-def _weights(case: Case) -> dict[str, WeightsFile]:
+def weights_of(case: Case) -> dict[str, WeightsFile]:
+    """ImageNet's weights that the case starts from, by their catalog names."""
     if case.weights != "imagenet":
         return {}
     return {name: weights_files()[name] for name in models()[case.model].weights_files}

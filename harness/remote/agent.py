@@ -144,12 +144,18 @@ def answers(path: str) -> bool:
 
 
 def sizes(_job: str, *paths: str) -> None:
-    """The size of each file, below the folders in which the harness looks for data; else null."""
-    cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    folders = [os.environ.get("HARNESS_DATA_DIR"), os.path.join(cache, "harness", "data")]
+    """The size of each ``data/…`` or ``weights/…``, where the harness looks for it; else null."""
+    home = os.path.expanduser("~")
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(home, ".cache")
+    keras = os.path.join(home, ".keras", "models")
+    folders = {
+        "data": [os.environ.get("HARNESS_DATA_DIR"), os.path.join(cache, "harness", "data")],
+        "weights": [os.environ.get("HARNESS_WEIGHTS_DIR") or keras],
+    }  # type: Dict[str, List[Optional[str]]]
     found = {}
     for path in paths:
-        there = [os.path.join(folder, path) for folder in folders if folder]
+        kind, _, name = path.partition("/")
+        there = [os.path.join(folder, name) for folder in folders[kind] if folder]
         found[path] = next((os.path.getsize(p) for p in there if os.path.isfile(p)), None)
     say(found)
 
@@ -271,12 +277,14 @@ def supervise(job: str) -> None:
         wanted = json.load(file)
     line = [os.path.join(env, "bin", "python"), "-m", "harness"] + wanted["words"]
     own = os.path.join(job, "state")  # sent where the machine has no such secret: none is left
-    state = {"XDG_STATE_HOME": own} if os.path.isdir(own) else {}
+    settings = {"XDG_STATE_HOME": own} if os.path.isdir(own) else {}
+    for name, path in wanted["settings"].items():
+        settings[name] = os.path.join(job, path)
     os.umask(0o022)
     child = subprocess.Popen(
         line,
         cwd=job,
-        env=dict(os.environ, **state),
+        env=dict(os.environ, **settings),
         stdin=subprocess.DEVNULL,
         pass_fds=(lock,),  # as long as either lives, the run does
         start_new_session=True,

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from harness import __version__
+from harness.catalog.images import SETTING as IMAGES_SETTING
 from harness.host.salted import salted_hash
+from harness.plan.data import WEIGHTS_SETTING
 from harness.remote import state as states
 from harness.remote.agent import OURS
 from harness.remote.options import RunOptions
@@ -18,18 +20,22 @@ from harness.remote.probing import ENVIRONMENT_BYTES, Found, probe, require_room
 from harness.remote.sources import agent_source
 from harness.remote.ssh import script
 from harness.remote.state import JobState
-from harness.remote.supplies import Supply
+from harness.remote.supplies import DATA, WEIGHTS, Supply
 from harness.remote.talk import Talk
 from harness.remote.wheel import build_wheel
 from harness.results.run import now
 from harness.units import human_bytes
 
+_IMAGES = "images.toml"
 _MAKE = 'umask 077; mkdir -p "$1" && cat >"$1/agent.py" && : >"$1/$2"'
 
 
 @dataclass(frozen=True)
 class Order:
-    """What is to be measured: the matrix's text, the options, the data that is here."""
+    """What is to be measured: the matrix's text, the options, the data that is here.
+
+    `images` is the user's own image catalog.
+    """
 
     matrix: str
     name: str
@@ -37,6 +43,7 @@ class Order:
     supplies: Sequence[Supply]
     results: Path
     keep: bool
+    images: str | None = None
 
 
 @dataclass(frozen=True)
@@ -65,7 +72,15 @@ def _missing(talk: Talk, found: Found, supplies: Sequence[Supply]) -> list[Suppl
     names = [supply.name for supply in supplies]
     command = shlex.join([found.python, "-", "sizes", "-", *names])
     there = talk.checked(talk.connection.run(command, agent_source())).answer()
-    return [supply for supply in supplies if there[supply.name] != supply.size]
+    lacking = [supply for supply in supplies if there[supply.name] != supply.size]
+    if not any(_are_weights(supply) for supply in lacking):
+        return lacking
+    # One folder has them all: that of the machine, or the job's.
+    return [supply for supply in supplies if supply in lacking or _are_weights(supply)]
+
+
+def _are_weights(supply: Supply) -> bool:
+    return supply.name.startswith(f"{WEIGHTS}/")
 
 
 def new_state(talk: Talk, label: str, order: Order, site: Site) -> JobState:
@@ -90,7 +105,7 @@ def make_ready(talk: Talk, order: Order, site: Site) -> None:
     """Everything up to the run's start there. Raises MachineError, or Given."""
     _install(talk, order, site.found)
     _send(talk, order, site)
-    _start(talk, order, site.found)
+    _start(talk, order, site)
 
 
 def _install(talk: Talk, order: Order, found: Found) -> None:
@@ -110,19 +125,26 @@ def _send(talk: Talk, order: Order, site: Site) -> None:
         total = human_bytes(sum(supply.size for supply in site.supplies))
         talk.note(f"copying {len(site.supplies)} data files, {total}")
     for supply in site.supplies:
-        talk.put(f"data/{supply.name}", supply.path)
+        talk.put(supply.name, supply.path)
     if not site.found.salt:  # the same machine gets the same name, and no secret is left on it
         talk.put("state/harness/salt", bytes.fromhex(salted_hash(str(talk.address))))
-    talk.put("data/.keep", b"")
+    talk.put(f"{DATA}/.keep", b"")
     talk.put("matrix.yaml", order.matrix.encode())
+    if order.images is not None:
+        talk.put(_IMAGES, order.images.encode())
 
 
-def _start(talk: Talk, order: Order, found: Found) -> None:
-    options = order.options.for_machine(found.engine, found.python3)
+def _start(talk: Talk, order: Order, site: Site) -> None:
+    options = order.options.for_machine(site.found.engine, site.found.python3)
     if options != order.options:
         why = "" if order.options.runtime == "local" else "no container engine answers there: "
         talk.note(f"{why}the cases run in its own {options.python}")
     words = ["matrix", "matrix.yaml", "--results=results", "--events=events.jsonl"]
-    wanted = {"words": [*words, "--data-dir=data", *options.words()]}
+    settings = {}  # of the harness there, each a path below the job's folder
+    if order.images is not None:
+        settings[IMAGES_SETTING] = _IMAGES
+    if any(map(_are_weights, site.supplies)):
+        settings[WEIGHTS_SETTING] = WEIGHTS
+    wanted = {"words": [*words, f"--data-dir={DATA}", *options.words()], "settings": settings}
     talk.put("job.json", json.dumps(wanted).encode())
     talk.ask("start")

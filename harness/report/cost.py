@@ -41,9 +41,9 @@ def section(runs: Sequence[Run], grid: Grid, heading: str) -> list[str]:
     costs = [(run, found) for run in runs if (found := _cost(run)) is not None]
     if not costs:
         return []
-    cases = [(found.run_id, case) for _, found in costs for case in found.cases]
+    cases = [(_name(run, runs), case) for run, found in costs for case in found.cases]
     notes = [ASSUMPTION]
-    notes += [_start(found, isinstance(run, Priced)) for run, found in costs]
+    notes += [_start(_name(run, runs), found, isinstance(run, Priced)) for run, found in costs]
     notes += [SHARES] if any(case.beside for _, case in cases) else []
     unpriced = [case_id for _, found in costs for case_id in found.unpriced]
     notes += [f"no price is known for {named(unpriced, MOST_NAMED)}"] if unpriced else []
@@ -56,7 +56,7 @@ def section(runs: Sequence[Run], grid: Grid, heading: str) -> list[str]:
 def as_data(runs: Sequence[Run]) -> list[dict[str, Any]]:
     """Each run whose price is known, with its cases; amounts in the currency of their price."""
     return [
-        _plain(found, "--price" if isinstance(run, Priced) else "run.json")
+        _plain(run.info.machine, found, "--price" if isinstance(run, Priced) else "run.json")
         for run in runs
         if (found := _cost(run)) is not None
     ]
@@ -76,13 +76,20 @@ def _digits(amount: float) -> str:
     return f"{amount:.{2 - math.floor(math.log10(rounded))}f}"
 
 
+def _name(run: Run, runs: Sequence[Run]) -> str:
+    """The run's id, and its machine where the run measured on several."""
+    parts = sum(1 for one in runs if one.info.run_id == run.info.run_id)
+    return run.info.run_id if parts == 1 else f"{run.info.run_id}@{run.info.machine}"
+
+
 def _cost(run: Run) -> RunCost | None:
     return run_cost(run, protocols(), run.price if isinstance(run, Priced) else None)
 
 
-def _plain(found: RunCost, source: str) -> dict[str, Any]:
+def _plain(machine: str, found: RunCost, source: str) -> dict[str, Any]:
     return {
         "run_id": found.run_id,
+        "machine": machine,
         "price_from": source,
         "assumption": ASSUMPTION,
         "prices": [asdict(price) for price in found.prices],
@@ -138,11 +145,11 @@ def _figure(found: Figure | None, currency: str, mark: str) -> str:
 # ------------------------------------------------------------------ the notes
 
 
-def _start(found: RunCost, named_now: bool) -> str:
+def _start(name: str, found: RunCost, named_now: bool) -> str:
     """The run's price, and what getting ready came to."""
     prices = ", then ".join(f"{price.per_hour:.10g} {price.currency}" for price in found.prices)
     source = " (--price)" if named_now else ""
-    return f"{found.run_id}: {prices} an hour{source}; {_preparation(found)}"
+    return f"{name}: {prices} an hour{source}; {_preparation(found)}"
 
 
 def _preparation(found: RunCost) -> str:

@@ -10,13 +10,13 @@ from harness.units import human_bytes
 
 HEADERS = ("device peak", "host peak")
 
-Machines = Mapping[str, Fingerprint]
-"""By the id of the run that was made on each."""
+Machines = Mapping[tuple[str, str], Fingerprint]
+"""By the run's id and the machine's label, since a run may have measured on several."""
 
 
 def cells(record: Record, machines: Machines) -> tuple[str, str]:
     """At most used on the device and on the host, each with who counted, and of how much."""
-    machine = machines.get(record.run_id)
+    machine = machines.get((record.run_id, record.machine))
     return (
         _of(_device(record.memory), _card(record, machine)),
         _of(_host(record.memory), _allowed(record) or _ram(machine)),

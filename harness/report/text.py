@@ -96,11 +96,19 @@ def _study(runs: Sequence[Run], groups: Sequence[Group], grid: Grid, heading: st
         *repeats(groups, grid, heading),
         "",
         heading.format("Details"),
-        _details(everything, {run.info.run_id: run.info.fingerprint for run in runs}, grid),
+        _details(everything, _fingerprints(runs), grid),
         "",
         *_reasons(everything),
         *telemetry.section(everything, grid, heading),
     ]
+
+
+def _fingerprints(runs: Sequence[Run]) -> memory.Machines:
+    return {
+        (run.info.run_id, record.machine): run.info.fingerprint
+        for run in runs
+        for record in run.records
+    }
 
 
 def _columns(cases: Sequence[Case]) -> list[str]:
@@ -238,11 +246,14 @@ def _notes(runs: Sequence[Run], groups: Sequence[Group]) -> list[str]:
     for warning in find_warnings(groups):
         names = named(warning.where, MOST_NAMED)
         notes.append(f"{warning.kind.value}: {names}: {warning.message}; {warning.remedy}")
-    for run in runs:
-        without = dict.fromkeys(what for one in run.info.invocations for what in one.left_out)
-        notes += [f"{run.info.run_id} ran without {what}" for what in without]
-    notes += [f"Everything is kept in {run.path}" for run in runs]
-    return notes
+    lacking = [
+        f"{run.info.run_id} ran without {what}"
+        for run in runs
+        for one in run.info.invocations
+        for what in one.left_out
+    ]
+    kept = [f"Everything is kept in {run.path}" for run in runs]
+    return [*notes, *dict.fromkeys(lacking), *dict.fromkeys(kept)]  # a run of several machines once
 
 
 def _all_single(groups: Sequence[Group]) -> bool:

@@ -100,17 +100,34 @@ def find_machine(name: str, results: Path) -> Run:
 
     Raises InputError.
     """
-    run, _, label = name.rpartition("@")
-    if not run or os.path.isfile(Path(name) / RUN_FILE):  # noqa: PTH113 - never raises
-        run, label = name, ""
+    run, label = run_and_machine(name)
     found = read_run(find_run(run, results)).by_machine()
-    chosen = [part for part in found if label in ("", part.info.machine)]
+    chosen = of_machine(label, found)
     if len(chosen) == 1:
         return chosen[0]
-    there = ", ".join(part.info.machine for part in found)
+    raise not_one(name, found)
+
+
+def run_and_machine(name: str) -> tuple[str, str]:
+    """What ``RUN@MACHINE`` names; the machine is empty where none is named."""
+    run, _, label = name.rpartition("@")
+    if not run or os.path.isfile(Path(name) / RUN_FILE):  # noqa: PTH113 - never raises
+        return name, ""
+    return run, label
+
+
+def of_machine(label: str, parts: Sequence[Run]) -> list[Run]:
+    """Those of a run's parts that `label` names; all where it is empty."""
+    return [part for part in parts if label in ("", part.info.machine)]
+
+
+def not_one(name: str, parts: Sequence[Run]) -> InputError:
+    """That ``RUN@MACHINE`` is none, or more than one, of the run's parts."""
+    run, label = run_and_machine(name)
+    there = ", ".join(part.info.machine for part in parts)
     missing = f", not on {label}" if label else ""
-    raise InputError(
-        f"the run {run} measured on {there}{missing}", f"name one: {run}@{found[0].info.machine}"
+    return InputError(
+        f"the run {run} measured on {there}{missing}", f"name one: {run}@{parts[0].info.machine}"
     )
 
 

@@ -25,6 +25,7 @@ from harness.campaign import resume, run
 from harness.catalog import protocols
 from harness.cli import app
 from harness.cli.prices import price as asked
+from harness.cli.prices import price_of_each
 from harness.errors import HarnessError, InputError
 from harness.model import DatasetIdentity, Record, Status, Timing
 from harness.report import FORMATS, render
@@ -356,6 +357,18 @@ def test_a_price_is_a_number_above_0_in_a_currency() -> None:
     assert asked(None, None) is None
     assert asked(1.29, None) == Price(1.29, "USD")
     assert asked(1.29, "EUR") == Price(1.29, "EUR")
+
+
+def test_machines_have_one_price_or_each_its_own() -> None:
+    assert price_of_each([], None, 3) == [None] * 3
+    assert price_of_each([1.29], "EUR", 3) == [Price(1.29, "EUR")] * 3
+    assert price_of_each([1.29, 2], None, 2) == [Price(1.29), Price(2)]
+    for prices, machines, message in (
+        ([1, 2], 3, "given 2 times, and 3 machines measure"),
+        ([1, 2], 1, "given 2 times, and 1 machine measures"),
+    ):
+        with pytest.raises(InputError, match=message):
+            price_of_each(prices, None, machines)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -11,14 +12,16 @@ from pathlib import Path
 import pytest
 
 from harness.campaign import Outcome, Prepared, Request, attempts, prepare_elsewhere, resume, run
-from harness.errors import InputError, MachineError
+from harness.cli.prices import priced
+from harness.errors import HarnessError, InputError, MachineError
 from harness.events import OnEvent, Stopped
 from harness.executors import Inline, Lane, Task
 from harness.executors.errand import errand, run_errand
 from harness.matrix import parse
-from harness.model import Device, PlannedCase, Record, Status
+from harness.model import Device, Memory, PlannedCase, Record, Status
 from harness.plan import Means
 from harness.report import render
+from harness.report.cost import Priced
 from harness.results.history import expected, expected_anywhere
 from harness.results.machines import KnownMachine, write_machine
 from harness.results.reading import find_machine, read_run
@@ -28,11 +31,13 @@ from harness.runtimes.scripted import ScriptedRuntime
 from tests.unit.runs import MACHINE, completing
 from tests.unit.runs import prepared as here_prepared
 
+catalog_images = importlib.import_module("harness.catalog.images")  # not the function
 FOUR = """
 axes: {model: [model-a], dataset: [synthetic], batch_size: [8, 16, 32, 64]}
 defaults: {protocol: smoke}
 """
 
+RAM = {"left": 16 << 30, "right": 64 << 30, "here": 8 << 30}
 DONE = "2026-01-01T00:00:09+00:00"
 
 
@@ -65,7 +70,7 @@ class Elsewhere:
             self.made.append((case.id, place.repeat))
         if self.loses(place):
             return lost_record(case, self.runtime, place, f"{label} is gone", transient=True)
-        there = MACHINE.model_copy(update={"cpu": f"CPU of {label}"})
+        there = MACHINE.model_copy(update={"cpu": f"CPU of {label}", "ram": RAM[label]})
         machine = KnownMachine(label=label, machine_hash=label * 9, fingerprint=there)
         write_machine(place.folder, machine)
         playing = Inline(ScriptedRuntime(lambda _spec: completing()))
@@ -100,6 +105,40 @@ def test_every_machine_has_a_column_of_its_own_figures(tmp_path: Path) -> None:
     table = render(parts, "table")
     assert "left" in table
     assert "This machine: right" in table
+
+
+def test_a_report_says_of_each_case_what_its_own_machine_has(tmp_path: Path) -> None:
+    found = read_run(measured(tmp_path, Elsewhere()).folder)
+    used = Memory(peak_cgroup_bytes=1 << 30)
+    records = tuple(record.model_copy(update={"memory": used}) for record in found.records)
+    text = render(replace(found, records=records).by_machine(), "table")
+    details = text[text.index("\nDetails\n") :]
+    for label, has in (("left", "16.00 GiB"), ("right", "64.00 GiB")):
+        rows = [line for line in details.splitlines() if line.split(" ", 1)[0] == label]
+        assert len(rows) == 2
+        assert all(f"1.00 GiB of {has}" in row for row in rows), rows
+    assert text.count("Everything is kept in") == 1
+
+
+def test_each_machine_of_a_run_has_its_price(tmp_path: Path) -> None:
+    folder = measured(tmp_path, Elsewhere()).folder
+    parts = read_run(folder).by_machine()
+
+    def shown(*texts: str) -> dict[str, float | None]:
+        found = priced(parts, texts, tmp_path)
+        return {one.info.machine: one.price.per_hour for one in found if isinstance(one, Priced)}
+
+    each = (f"{folder.name}@left=1.5", f"{folder.name}@right=2")
+    assert shown(*each) == {"left": 1.5, "right": 2.0}
+    assert shown(each[0]) == {"left": 1.5}
+    assert shown("latest=3") == shown("3") == {"left": 3.0, "right": 3.0}
+    with pytest.raises(InputError, match="on left twice"):
+        shown("3", each[0])
+    with pytest.raises(InputError, match=r"measured on (left, right|right, left), not on middle"):
+        shown("latest@middle=3")
+    text = render(priced(parts, each, tmp_path), "table")
+    assert f"- {folder.name}@left: 1.5 USD an hour (--price)" in text
+    assert f"- {folder.name}@right: 2 USD an hour (--price)" in text
 
 
 def test_a_run_of_one_machine_is_one_part(tmp_path: Path) -> None:
@@ -151,6 +190,31 @@ def test_another_workload_is_refused_before_anything_is_measured(tmp_path: Path)
     changed = sent.model_copy(update={"workload": "0" * 64})
     with pytest.raises(MachineError, match="measures another benchmark"):
         run_errand(changed, tmp_path, lambda _event: None, lambda: False)
+
+
+def test_the_senders_own_images_go_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    planned = prepared(tmp_path, Elsewhere()).planned[0]
+    place = Place("run", "here", 1, 1, tmp_path)
+    mine = planned.case.model_copy(update={"image": "mine"})
+    catalog = tmp_path / "mine.toml"
+    catalog.write_text('[images.mine]\nreference = "me/tf:1"\nframework = "tensorflow"\n')
+    with monkeypatch.context() as patch:
+        patch.setenv("HARNESS_IMAGES", str(catalog))
+        sent = errand(replace(planned, case=mine), place, Means("local", tmp_path))
+    monkeypatch.setattr(catalog_images, "_sent", None)
+    try:
+        assert "mine" not in catalog_images.images()
+        lacking = sent.model_copy(update={"images": None})
+        with pytest.raises(MachineError, match="knows no image mine"):
+            run_errand(lacking, tmp_path, lambda _event: None, lambda: False)
+        with pytest.raises(HarnessError) as refused:  # later: an interpreter needs no image
+            run_errand(sent, tmp_path, lambda _event: None, lambda: False)
+        assert "image mine" in refused.value.message
+        assert catalog_images.images()["mine"].reference == "me/tf:1"
+    finally:
+        monkeypatch.undo()
+        catalog_images.images.cache_clear()
+        catalog_images.bases.cache_clear()
 
 
 def test_what_only_one_machine_could_understand_is_refused(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ def told(
     memory: Memory, machine: Fingerprint | None = MACHINE, **fields: object
 ) -> tuple[str, str]:
     one = record(case(**fields), 1, 1.0, memory=memory)
-    return cells(one, {} if machine is None else {one.run_id: machine})
+    return cells(one, {} if machine is None else {(one.run_id, one.machine): machine})
 
 
 @pytest.mark.parametrize(
@@ -77,8 +77,8 @@ def test_a_card_that_nobody_knows_by_name_has_no_size() -> None:
         update={"device": Device(kind="gpu", name="unknown")}
     )
     several, alone = (MACHINE.model_copy(update={"gpus": cards}) for cards in (CARDS, CARDS[:1]))
-    assert cells(one, {one.run_id: several})[0] == "1.00 GiB"
-    assert cells(one, {one.run_id: alone})[0] == "1.00 GiB of 6.00 GiB"
+    assert cells(one, {(one.run_id, one.machine): several})[0] == "1.00 GiB"
+    assert cells(one, {(one.run_id, one.machine): alone})[0] == "1.00 GiB of 6.00 GiB"
 
 
 def test_a_resource_other_than_memory_is_in_every_report() -> None:
