@@ -296,7 +296,7 @@ def test_a_disk_that_fills_up_there_ends_the_run_and_keeps_what_it_measured(
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1100m", "tmpfs", disk], check=True)
     try:
         share(disk, installed)
-        slow = stand_in(tmp_path / "slow", 2)
+        slow = stand_in(tmp_path / "slow", 5)
         line = ("matrix", two_cases, "--on", f"{machine.address}{disk}", "--python", slow)
         going = begin(tmp_path / "log", *line, "--results", tmp_path / "r", env=installed.env)
         until(lambda: going.said("case 2/2"))
@@ -313,9 +313,13 @@ def test_a_disk_that_fills_up_there_ends_the_run_and_keeps_what_it_measured(
 
 
 def fill(disk: Path) -> None:
-    with (disk / "filler").open("wb", buffering=0) as file, contextlib.suppress(OSError):
-        while True:
-            file.write(bytes(1 << 20))
+    """To the last byte, before a case of some seconds ends."""
+    with (disk / "filler").open("wb", buffering=0) as file:
+        os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(disk).free - (1 << 20))
+        file.seek(0, os.SEEK_END)
+        with contextlib.suppress(OSError):
+            while True:
+                file.write(bytes(1 << 16))
 
 
 def share(disk: Path, installed: Machines) -> None:

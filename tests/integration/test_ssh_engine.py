@@ -52,6 +52,7 @@ class Docked:
     machine: Machine
     machines: Machines
     engine: OwnEngine
+    catalog: Path
 
 
 @pytest.fixture(scope="module")
@@ -63,12 +64,11 @@ def docked(
     catalog.write_text('[images.plain]\nreference = "played:1"\nframework = "tensorflow"\n')
     with own_engine() as own, ssh_machines.machines(folder) as found:
         _load(engine, own, folder)
-        settings = {"DOCKER_HOST": own.url, "HARNESS_IMAGES": str(catalog)}
-        machine = found.start("docked", "127.0.0.6", settings=settings)
+        machine = found.start("docked", "127.0.0.6", settings={"DOCKER_HOST": own.url})
         plain = found.start("plain", "127.0.0.7")
         for one in (machine, plain):
             one.share_environments(folder / "envs")
-        yield Docked(machine, found, own)
+        yield Docked(machine, found, own, catalog)
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +113,8 @@ def test_an_engine_that_dies_there_costs_its_cases_and_no_result(
 ) -> None:
     (tmp_path / "matrix.yaml").write_text(PLAYED)
     line = ("matrix", tmp_path / "matrix.yaml", "--on", docked.machine.address)
-    going = begin(tmp_path / "log", *line, "--results", tmp_path / "r", env=docked.machines.env)
+    env = {**docked.machines.env, "HARNESS_IMAGES": str(docked.catalog)}  # it goes along
+    going = begin(tmp_path / "log", *line, "--results", tmp_path / "r", env=env)
     until(lambda: going.said("case 2/3"))
     until(lambda: containers(docked.engine))
     assert docked.engine.process is not None
