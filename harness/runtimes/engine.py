@@ -12,8 +12,9 @@ from typing import Any
 import docker
 from docker.context import ContextAPI
 from docker.errors import APIError, DockerException
-from requests.exceptions import RequestException
-from urllib3.exceptions import HTTPError
+from requests.exceptions import ConnectionError as NoConnectionError
+from requests.exceptions import RequestException, Timeout
+from urllib3.exceptions import HTTPError, ProtocolError
 
 from harness.errors import InfraError, InputError, MachineError, NoEngineError
 
@@ -145,8 +146,20 @@ def infra(what: str, error: Exception) -> InfraError:
 
 
 def explain(error: Exception) -> str:
-    """The engine's own words in one line."""
+    """The engine's own words in one line, or that it has none any more."""
+    if isinstance(error, Timeout):
+        return "the engine did not answer in time"
+    if isinstance(error, (NoConnectionError, ProtocolError)):
+        return f"the engine does not answer ({_innermost(error)})"
     text = error.explanation if isinstance(error, APIError) and error.explanation else str(error)
     if isinstance(text, bytes):
         text = text.decode("utf-8", "replace")
     return " ".join(str(text).split()) or type(error).__name__
+
+
+def _innermost(error: BaseException) -> str:
+    """What the libraries below wrapped into each other, by its last words."""
+    for argument in error.args:
+        if isinstance(argument, BaseException):
+            return _innermost(argument)
+    return str(error) or type(error).__name__

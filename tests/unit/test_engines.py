@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import socket
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import docker
 import pytest
 
 from harness.errors import InputError, NoEngineError, NoGpuSupportError
@@ -268,3 +271,35 @@ def test_the_kernels_word_on_a_container_it_killed(tmp_path: Path) -> None:
 )
 def test_an_engines_time_has_nine_digits(text: str, seconds: float | None) -> None:
     assert _seconds(text) == seconds
+
+
+# ------------------------------------------------------------------ an engine that goes
+
+
+def hang_up(listener: socket.socket) -> None:
+    with listener.accept()[0] as caller:
+        caller.recv(65536)
+
+
+@pytest.mark.parametrize(
+    ("answers", "told"),
+    [
+        ("closes", "the engine does not answer (Remote end closed connection without response)"),
+        ("nobody", "the engine does not answer ([Errno 2] No such file or directory)"),
+        ("silent", "the engine did not answer in time"),
+    ],
+)
+def test_an_engine_that_goes_is_told_in_words(tmp_path: Path, answers: str, told: str) -> None:
+    path = tmp_path / "engine.sock"
+    with socket.socket(socket.AF_UNIX) as listener:
+        if answers != "nobody":
+            listener.bind(str(path))
+            listener.listen()
+        if answers == "closes":
+            threading.Thread(target=hang_up, args=(listener,), daemon=True).start()
+        client = docker.DockerClient(base_url=f"unix://{path}", version="1.41", timeout=0.2)
+        with closing(client), pytest.raises(engine_module.ENGINE_ERRORS) as failed:
+            client.containers.list()
+    said = engine_module.infra("the container could not be started", failed.value)
+    assert str(said) == f"the container could not be started: {told}"
+    assert said.transient
