@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.analysis.cost import Price
+from harness.catalog.images import own_catalog
 from harness.executors import Elsewhere, Executor, Inline
 from harness.host.allowed import allowed
 from harness.host.discreet import discreet_cases, discreet_text
@@ -47,6 +48,7 @@ class Request:
             offline=self.offline,
             fallback=matrix.dataset_fallback,
             budget_s=matrix.budget if self.budget_s is None else self.budget_s,
+            images=own_catalog(),
         )
 
 
@@ -143,7 +145,7 @@ def prepare_elsewhere(
     check_results_folder(request.results, space_needed(cases))
     gpus = find_gpus()
     machine = this_machine(gpus, request.results, None, request.machine)
-    planned = plan_elsewhere(cases, devices, request.means(matrix).budget_s)
+    planned = plan_elsewhere(cases, devices, request.means(matrix))
     return Prepared(
         matrix=matrix,
         text=text,

@@ -55,10 +55,10 @@ def keep(
 ) -> Kept:
     """The standing records that need not be measured again.
 
-    A record counts where its case's key is unchanged and its status is a result of the case; a
-    copy, where what it was copied from still stands. What counts and was measured by another
-    runtime or in another image than now is told. `rerun` are more statuses to measure again;
-    `strict`: so is what something else disturbed.
+    A record counts where its case's key is one that it may have now, and its status is a result
+    of the case; a copy, where what it was copied from still stands. What counts and was measured
+    by another runtime or in another image than now is told. `rerun` are more statuses to measure
+    again; `strict`: so is what something else disturbed.
     """
     again = NOT_RESULTS | set(rerun)
     cases = {case.id: case for case in planned}
@@ -67,7 +67,7 @@ def keep(
     for (case_id, repeat), record in standing.items():
         if case_id not in cases:
             continue
-        if record.case_key != cases[case_id].key:
+        if record.case_key not in cases[case_id].keys:
             repeated[_CHANGED].append((case_id, repeat))
         elif record.status in again or _stale(record, standing):
             repeated[_ENDED].append((case_id, repeat))

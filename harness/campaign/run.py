@@ -87,6 +87,8 @@ def resume(
     """
     folder = RunFolder.open(path)
     with folder.locked():
+        # What ends after this look is waited for; what ended before it is found by the next line.
+        prepared.placed.executor.rejoin(folder.path)
         found = recover(folder)
         before = found.run
         if not prepared.placed.elsewhere:  # then any login node may go on

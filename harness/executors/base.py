@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Protocol
 
 from harness.events import OnEvent, Stopped
@@ -49,6 +50,12 @@ class Executor(Protocol):
         """The lanes that some of the tasks are to be done in side by side; none: one by one.
 
         `parallel`: the user asked for several devices of a machine at once.
+        """
+
+    def rejoin(self, run: Path) -> None:
+        """Find what an earlier start of the run in this folder left under way, before it goes on.
+
+        Raises HarnessError where that cannot be told, or another harness is at work on it.
         """
 
     def attempt(

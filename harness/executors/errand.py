@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import Field
 
 from harness import __version__
-from harness.catalog.images import adopt, images, own_catalog
+from harness.catalog.images import adopt, images
 from harness.errors import MachineError
 from harness.events import Note, OnEvent, Stopped
 from harness.executors.inline import Inline
@@ -26,8 +26,8 @@ class Errand(Frozen):
     """An attempt as JSON: the case, its place in the run, and by what it is to be measured.
 
     `workload` is the digest of the code that makes it the same benchmark there; `images` the
-    sender's own image catalog; `on_gpu`: what placed it there was asked for a GPU, so that the
-    processor would be another measurement.
+    sender's own image catalog; `on_gpu`: it was planned for a GPU, and the processor would be
+    another measurement, as a GPU would be for one that was not.
     """
 
     run_id: str
@@ -62,7 +62,8 @@ def errand(planned: PlannedCase, place: Place, means: Means) -> Errand:
         offline=means.offline,
         fallback=means.fallback,
         budget_s=means.budget_s,
-        images=own_catalog(),
+        images=means.images,
+        on_gpu=planned.device.kind == "gpu",
         labels=dict(place.labels),
     )
 
@@ -97,7 +98,7 @@ def run_errand(errand: Errand, folder: Path, on_event: OnEvent, stopped: Stopped
     )
     gpus = find_gpus()
     usable = allowed(gpus, os.environ)
-    devices = {errand.case.gpu: choose(errand.case.gpu, usable)}
+    devices = {errand.case.gpu: choose(errand.case.gpu if errand.on_gpu else "cpu", usable)}
     if errand.on_gpu and devices[errand.case.gpu].kind != "gpu":
         raise MachineError(
             f"no GPU is left to the case there ({usable.problem or 'NVML sees none'})",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from harness.events import OnEvent, Stopped
 from harness.executors.base import Lane, Task
@@ -31,6 +32,9 @@ class Inline:
         named = [device for t in tasks for device in (t.case.device, *t.case.pool)]
         gpus = [device for device in dict.fromkeys(named) if device.kind == "gpu"]
         return gpus if len(gpus) > 1 else ()
+
+    def rejoin(self, run: Path) -> None:
+        """Nothing: what this machine's harness starts ends with it."""
 
     def attempt(
         self, case: PlannedCase, place: Place, on_event: OnEvent, stopped: Stopped

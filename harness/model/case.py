@@ -147,6 +147,7 @@ class PlannedCase:
     """A case with every name resolved: nothing is left to decide at launch.
 
     `pool` are devices that would do as well as `device`, where several are used at once.
+    `stand_in_key` is its key on a machine where generated data has to stand in for its dataset.
     """
 
     case: Case
@@ -163,10 +164,16 @@ class PlannedCase:
     memory_limit: int | None = None
     same_as: str | None = None
     pool: tuple[Device, ...] = ()
+    stand_in_key: str | None = None
 
     @property
     def id(self) -> str:
         return self.case.id
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Those that a record of it may have."""
+        return (self.key,) if self.stand_in_key is None else (self.key, self.stand_in_key)
 
 
 @dataclass(frozen=True)

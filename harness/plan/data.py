@@ -68,7 +68,7 @@ def locate(name: str, folders: DataFolders, fallback: str | None) -> FoundData:
             verify_file(folder / file, expected)
         return FoundData(entry, name, folder)
     if fallback is not None:
-        return FoundData(_synthetic_like(entry), fallback, None, stands_in=True)
+        return standing_in(entry, fallback)
     looked = ", ".join(str(path / entry.folder) for path in folders.folders)
     files = ", ".join(entry.files)
     raise MachineError(
@@ -76,6 +76,13 @@ def locate(name: str, folders: DataFolders, fallback: str | None) -> FoundData:
         f"harness data fetch {name}, name a folder that holds it with --data-dir, "
         "or allow dataset_fallback: synthetic",
     )
+
+
+def standing_in(entry: DatasetEntry, fallback: str) -> FoundData:
+    """What a machine without the dataset measures on; generated data stands as it is."""
+    if entry.folder is None:
+        return FoundData(entry, fallback, None)
+    return FoundData(_synthetic_like(entry), fallback, None, stands_in=True)
 
 
 def is_file(path: Path) -> bool:

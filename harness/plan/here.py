@@ -24,7 +24,8 @@ class Means:
     """By what cases are to be measured on a machine.
 
     `results` is where attempts are written; `fallback` the dataset that stands in for one that
-    cannot be had, `budget_s` how long ``quick`` may train a case, None to leave it to the workload.
+    cannot be had, `budget_s` how long ``quick`` may train a case, None to leave it to the workload;
+    `images` is the user's own image catalog as text, for other machines.
     """
 
     runtime: str
@@ -34,6 +35,7 @@ class Means:
     offline: bool = False
     fallback: str | None = None
     budget_s: float | None = None
+    images: str | None = None
 
 
 def resolve(

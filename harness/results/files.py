@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from collections.abc import Iterator
@@ -42,13 +43,20 @@ def append_line(path: Path, line: str) -> None:
         os.fsync(file.fileno())
 
 
+def _opened(path: Path) -> int:
+    """For writing where it can be: network file systems lock a file for its writers alone."""
+    with contextlib.suppress(OSError):  # a folder, or a file that may only be read
+        return os.open(path, os.O_RDWR)
+    return os.open(path, os.O_RDONLY)
+
+
 @contextmanager
 def held(path: Path, busy: str) -> Iterator[None]:
     """Hold the lock on a file or folder; raises InputError(`busy`) where another process does.
 
     Some network file systems have no locks: there nothing is held, and the work goes on.
     """
-    handle = os.open(path, os.O_RDONLY)
+    handle = _opened(path)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

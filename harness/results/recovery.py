@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from harness.model import Record
 from harness.results.files import told_clearly
 from harness.results.reading import Run, read_run
-from harness.results.run import JOURNAL, RECORD_FILE, RunFolder
+from harness.results.run import ERRAND_FILE, JOURNAL, RECORD_FILE, RunFolder
 from harness.workload import contract
 
 TORN = "records.torn"
@@ -44,14 +44,20 @@ def recover(folder: RunFolder) -> Recovered:
     """
     torn = _cut_off_torn_line(folder.path)
     for model in folder.path.glob(f"cases/*/r*/a*/{contract.MODEL_FILE}"):
-        with told_clearly(model):
-            model.unlink()
+        if not _may_go_on(model.parent):
+            with told_clearly(model):
+                model.unlink()
     run = read_run(folder.path)
     known = {(record.case_id, record.repeat, record.attempt) for record in run.records}
     adopted = tuple(_finished(folder.path, known))
     for record in adopted:
         folder.journal(record)
     return Recovered(replace(run, records=run.records + adopted), torn, adopted)
+
+
+def _may_go_on(attempt: Path) -> bool:
+    """Whether another machine may be at it yet, which this one's death does not end."""
+    return (attempt / ERRAND_FILE).exists() and not (attempt / RECORD_FILE).exists()
 
 
 def _cut_off_torn_line(path: Path) -> int:

@@ -22,6 +22,9 @@ from harness.results.machines import KnownMachine
 
 RUN_FILE = "run.json"
 JOURNAL = "records.jsonl"
+ERRAND_FILE = "errand.json"
+"""In the folder of an attempt that another machine makes in that very folder."""
+
 RECORD_FILE = "record.json"
 
 

@@ -14,7 +14,7 @@ from harness.executors.errand import Errand
 from harness.executors.ray.node import Attending
 from harness.executors.ray.port import Host, Look, LostError, Wish, Word
 from harness.model import Device, LaunchSpec, Record
-from harness.plan import plan_elsewhere
+from harness.plan import Means, plan_elsewhere
 from harness.plan.cases import workload_digest
 from harness.results.machines import KnownMachine, write_machine
 from harness.runner import Place
@@ -84,7 +84,8 @@ class PlayedJob:
             KnownMachine(label=self.host.name, machine_hash=self.host.id * 9, fingerprint=MACHINE),
         )
         device = Device(kind="cpu")
-        planned = plan_elsewhere([errand.case], {errand.case.gpu: device}, errand.budget_s)[0]
+        means = Means(errand.runtime, folder, budget_s=errand.budget_s)
+        planned = plan_elsewhere([errand.case], {errand.case.gpu: device}, means)[0]
         place = Place(
             errand.run_id, self.host.name, errand.repeat, errand.attempt, folder, errand.labels
         )

@@ -62,6 +62,9 @@ class Elsewhere:
     def lanes(self, tasks: Sequence[Task], parallel: bool) -> Sequence[Lane]:
         return [None, None]
 
+    def rejoin(self, run: Path) -> None:
+        """Nothing goes on there without this process."""
+
     def attempt(
         self, case: PlannedCase, place: Place, on_event: OnEvent, stopped: Stopped
     ) -> Record:
@@ -200,7 +203,8 @@ def test_the_senders_own_images_go_along(tmp_path: Path, monkeypatch: pytest.Mon
     catalog.write_text('[images.mine]\nreference = "me/tf:1"\nframework = "tensorflow"\n')
     with monkeypatch.context() as patch:
         patch.setenv("HARNESS_IMAGES", str(catalog))
-        sent = errand(replace(planned, case=mine), place, Means("local", tmp_path))
+        means = Request(runtime="local", results=tmp_path).means(parse(FOUR))
+    sent = errand(replace(planned, case=mine), place, means)
     monkeypatch.setattr(catalog_images, "_sent", None)
     try:
         assert "mine" not in catalog_images.images()

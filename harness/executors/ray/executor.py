@@ -102,6 +102,9 @@ class RayExecutor:
             transient = lost.transient and gone is Status.INFRA
             return lost_record(case, self.runtime, place, str(lost), gone, transient)
 
+    def rejoin(self, run: Path) -> None:
+        """Nothing: an attempt on a node ends with the driver that asked for it."""
+
     def sweep(self, labels: Mapping[str, str]) -> list[str]:
         """On every node that answers: an attempt's folder does not tell where it was."""
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,9 +18,8 @@ from harness.executors.slurm.script import (
     tasks_text,
 )
 from harness.executors.slurm.site import Site
-from harness.executors.slurm.task import ERRAND_FILE
 from harness.results.files import told_clearly, write_atomic
-from harness.results.run import RECORD_FILE
+from harness.results.run import ERRAND_FILE
 
 FOLDER = "slurm"
 
@@ -53,7 +52,7 @@ class Arrays:
         self._wishes = wishes
         self._lock = threading.Lock()
         self._outputs: dict[str, Path] = {}
-        self._left: dict[Path, Job] | None = None
+        self._left: dict[Path, Job] = {}
         self._gatherings = {
             on_gpu: Gathering(self._submitting(on_gpu), wishes.gather_s) for on_gpu in (False, True)
         }
@@ -68,17 +67,13 @@ class Arrays:
         return Job(task, folder, self._outputs[task])
 
     def left_by_another(self, folder: Path) -> Job | None:
-        """A task of an earlier attempt at the same repeat that has not ended, for once.
+        """A task of an earlier attempt at the same repeat that `find_left` found, for once.
 
-        `folder` is the attempt's that would be made now.
+        It may have ended since. `folder` is the attempt's that would be made now.
         """
         with self._lock:
-            if self._left is None:
-                self._left = self._find_left()
             for earlier in [f for f in self._left if f.parent == folder.parent and f != folder]:
-                job = self._left.pop(earlier)
-                if not (earlier / RECORD_FILE).exists():
-                    return job
+                return self._left.pop(earlier)
         return None
 
     def _submitting(self, on_gpu: bool):  # type: ignore[no-untyped-def]
@@ -110,11 +105,18 @@ class Arrays:
             numbers = [int(file.stem.partition("-")[2]) for file in place.glob("array-*.tasks")]
         return Array(place, max(numbers, default=0) + 1)
 
-    def _find_left(self) -> dict[Path, Job]:
+    def find_left(self) -> None:
+        """Look for tasks of an earlier start that have not ended.
+
+        Raises MachineError where Slurm does not answer.
+        """
         place = self._path / FOLDER
         lists = {file.stem: file for file in place.glob("array-*.tasks")}
-        if not lists:
-            return {}
+        if lists:
+            with self._lock:
+                self._left = self._queued(place, lists)
+
+    def _queued(self, place: Path, lists: Mapping[str, Path]) -> dict[Path, Job]:
         found = {}
         for task, script in self._commands.queued(job_name(self._path.name)).items():
             name, number = Path(script).stem, task.partition("_")[2]

@@ -67,8 +67,16 @@ class SlurmCommands:
         return {name: Seen(*rest) for name, *rest in lines if len(rest) == 3}
 
     def queued(self, job_name: str) -> dict[str, str]:
-        """The scripts of the tasks of that name that have not ended yet, by the tasks' names."""
-        lines = self._squeue(f"--name={job_name}", "--format=%i|%o") or []
+        """The scripts of the tasks of that name that have not ended yet, by the tasks' names.
+
+        Raises MachineError where Slurm did not answer: nobody knows then what still runs.
+        """
+        lines = self._squeue(f"--name={job_name}", "--format=%i|%o")
+        if lines is None:
+            raise MachineError(
+                "Slurm does not say which tasks of an earlier start are still under way",
+                "wait until squeue answers here, and go on then: nothing is lost",
+            )
         return {found[0]: found[1] for found in lines if len(found) == 2}
 
     def accounted(self, task: str) -> Seen | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,11 +19,11 @@ from harness.executors.slurm.client import SlurmCommands, wishes
 from harness.executors.slurm.queue import Commands, Pace, Queue
 from harness.executors.slurm.script import sbatch_options
 from harness.executors.slurm.site import Site, gres_of, load_site
-from harness.executors.slurm.task import ERRAND_FILE
 from harness.executors.slurm.wait import STOPPED, Ended, Waiting, not_started
 from harness.model import Device, PlannedCase, Record, Status
 from harness.plan import Means
 from harness.results.files import write_atomic
+from harness.results.run import ERRAND_FILE
 from harness.runner import Place, lost_record
 
 
@@ -75,6 +76,7 @@ class SlurmExecutor:
         self._lock = threading.Lock()
         self._runs: dict[Path, Arrays] = {}
         self._harness_started = False
+        self._away = False
 
     @property
     def runtime(self) -> str:
@@ -101,6 +103,10 @@ class SlurmExecutor:
         del parallel  # of one machine's devices
         return [None] * min(len(tasks), self._cluster.site.at_once)
 
+    def rejoin(self, run: Path) -> None:
+        """Tasks of a driver that has died. Raises MachineError where Slurm does not answer."""
+        self._arrays_of(run).find_left()
+
     def attempt(
         self, case: PlannedCase, place: Place, on_event: OnEvent, stopped: Stopped
     ) -> Record:
@@ -111,14 +117,35 @@ class SlurmExecutor:
             return self._taken_up(case, place, left, waiting)
         if stopped():
             return self._lost(case, place, STOPPED, Status.INTERRUPTED)
-        on_gpu = case.device.kind == "gpu"
-        sent = errand(case, place, self._cluster.means).model_copy(update={"on_gpu": on_gpu})
+        sent = errand(case, place, self._cluster.means)
         write_atomic(place.folder / ERRAND_FILE, sent.model_dump_json(indent=2) + "\n")
         try:
-            job = arrays.submit(place.folder, on_gpu)
+            job = self._submitted(arrays, place.folder, sent.on_gpu, waiting)
         except InfraError as error:
+            if stopped():
+                return self._lost(case, place, STOPPED, Status.INTERRUPTED)
             return self._lost(case, place, str(error), Status.INFRA, error.transient)
         return self._record(case, place, job, waiting.outcome(job))
+
+    def _submitted(self, arrays: Arrays, folder: Path, on_gpu: bool, waiting: Waiting) -> Job:
+        """A controller that is away is asked again: that is no attempt, and no case's fault.
+
+        Raises InfraError where it stays away, or the user has had enough.
+        """
+        until = time.monotonic() + self._pace.away_s
+        while True:
+            try:
+                job = arrays.submit(folder, on_gpu)
+            except InfraError as error:
+                if not error.transient or time.monotonic() > until or waiting.stopped():
+                    raise
+                if not self._away:
+                    waiting.on_event(Note(f"{error}; trying again"))
+                self._away = True
+                time.sleep(self._pace.poll_s)
+            else:
+                self._away = False
+                return job
 
     def sweep(self, labels: Mapping[str, str]) -> list[str]:
         """Nothing: Slurm ends what its tasks leave, and tasks that still run are waited for."""
@@ -135,8 +162,8 @@ class SlurmExecutor:
             return self._runs[run]
 
     def _taken_up(self, case: PlannedCase, place: Place, left: Job, waiting: Waiting) -> Record:
-        """The attempt of a driver that died, instead of another."""
-        waiting.on_event(Note(f"job {left.task} of an earlier start goes on: it is waited for"))
+        """The attempt of a driver that died, instead of another; it may have ended by now."""
+        waiting.on_event(Note(f"job {left.task} of an earlier start is taken up"))
         with contextlib.suppress(OSError):
             place.folder.rmdir()
         number = int(left.folder.name[1:])

@@ -23,7 +23,10 @@ class Commands(Protocol):
         """The tasks of these jobs, by their names; None where Slurm did not answer."""
 
     def queued(self, job_name: str) -> dict[str, str]:
-        """The scripts of the tasks of that name that have not ended yet, by the tasks' names."""
+        """The scripts of the tasks of that name that have not ended yet, by the tasks' names.
+
+        Raises MachineError where Slurm did not answer.
+        """
 
     def accounted(self, task: str) -> Seen | None:
         """What the accounting remembers of a task."""
@@ -39,13 +42,15 @@ class Commands(Protocol):
 class Pace:
     """In seconds: how long further attempts are waited for before an array is submitted, how often
     Slurm is asked, how long a record may take to be seen once its task has ended, and how long a
-    task that was asked to end may take until it is ended.
+    task that was asked to end may take until it is ended, and how long a controller may be away
+    that is to take an array.
     """
 
     gather_s: float = 0.5
     poll_s: float = 5.0
     grace_s: float = 45.0
     leave_s: float = 30.0
+    away_s: float = 900.0
 
 
 @dataclass(frozen=True)

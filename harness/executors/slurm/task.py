@@ -16,10 +16,9 @@ from harness.errors import HarnessError, InputError, MachineError
 from harness.events import OnEvent, Stopped
 from harness.executors.errand import Errand, run_errand
 from harness.model import Frozen, Record, Status
-from harness.results.files import write_atomic
-from harness.results.run import RECORD_FILE, now
+from harness.results.files import held, write_atomic
+from harness.results.run import ERRAND_FILE, RECORD_FILE, now
 
-ERRAND_FILE = "errand.json"
 BEGUN_FILE = "task.json"
 REFUSED_FILE = "refused.json"
 
@@ -67,9 +66,18 @@ def do_attempt(
         harness_version=__version__,
         began_at=now(),
     )
-    write_atomic(folder / BEGUN_FILE, begun.model_dump_json() + "\n")
+    with held(folder, f"{folder} is being measured already"):
+        write_atomic(folder / BEGUN_FILE, begun.model_dump_json() + "\n")
+        return _done(folder, node, on_event, stopped)
+
+
+def _done(folder: Path, node: str, on_event: OnEvent, stopped: Stopped) -> Record:
     try:
-        record = run_errand(_errand(folder), folder, on_event, stopped)
+        errand = _errand(folder)
+        # Whoever looks for what dead runs left sees by this that we live, whatever the driver does.
+        labels = {**errand.labels, "harness.folder": str(folder)}
+        errand = errand.model_copy(update={"labels": labels})
+        record = run_errand(errand, folder, on_event, stopped)
     except HarnessError as error:
         refused = Refused(node=node, message=error.message, next_step=error.next_step)
         write_atomic(folder / REFUSED_FILE, refused.model_dump_json() + "\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 
@@ -16,6 +17,8 @@ from harness.results.files import write_atomic
 from harness.results.run import RECORD_FILE
 
 WAKE_S = 0.2
+LOOK_S = 1.0
+"""How often the folder of a task that has ended is looked at, whenever Slurm is asked again."""
 
 STOPPED = "stopped by the user"
 
@@ -50,25 +53,27 @@ class Waiting:
             self.queue.forget(job.task)
 
     def _outcome(self, job: Job) -> Record | Ended:
-        looked = 0
+        looked, looked_at = 0, -math.inf
         found: Record | Refused | None = None
         ended, found_at, leaving = Since(), Since(), Since()
         while True:
             look = self.queue.look(job.task)
             seen = look.seen
+            over = seen is not None and seen.ended
+            lost = over and seen is not None and self._given_up(seen, ended)
+            lost = (self.stopped() and self._left_alone(job, leaving)) or lost
+            news = look.number != looked or (over and time.monotonic() - looked_at >= LOOK_S)
+            if found is None and (lost or (news and (seen is None or not seen.waits))):
+                looked_at = time.monotonic()
+                found = answer(job.folder)
             if look.number != looked:
                 looked = look.number
-                if found is None and (seen is None or not seen.waits):
-                    found = answer(job.folder)
                 self._tell(job, seen)
             if isinstance(found, Refused):
                 return _refused(job, found)
-            over = seen is not None and seen.ended
-            if found is not None and self._settled(found, job, over, found_at):
+            if found is not None and (lost or self._settled(found, job, over, found_at)):
                 return _adopted(found, job, seen)
-            if found is None and over and seen is not None and self._given_up(seen, ended):
-                return self._lost(job, seen)
-            if self.stopped() and self._left_alone(job, leaving):
+            if lost:
                 return self._lost(job, seen)
             time.sleep(WAKE_S)
 
