@@ -141,7 +141,7 @@ def run_cost(
             continue
         protocol = protocols.get(attempts[0].case.protocol)
         whole = protocol is not None and not (protocol.train_images or protocol.test_images)
-        cases.append(_case(attempts, standing[case_id], prices[-1], charged, whole))
+        cases.append(_case(attempts, standing.get(case_id, []), prices[-1], charged, whole))
     return RunCost(
         run_id=run.info.run_id,
         prices=tuple(known),

@@ -59,12 +59,7 @@ def priced(parts: Sequence[Run], texts: Sequence[str], results: Path) -> list[Ru
                     "leave one of the two out",
                 )
             prices[_key(part)] = _price(text, part)
-    return [
-        Priced(part.path, part.info, part.records, prices[_key(part)])
-        if _key(part) in prices
-        else part
-        for part in parts
-    ]
+    return [Priced.at(prices[_key(part)], part) if _key(part) in prices else part for part in parts]
 
 
 def _key(part: Run) -> tuple[Path, str]:

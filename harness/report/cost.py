@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from harness.analysis.cost import CaseCost, Figure, Price, RunCost, run_cost
@@ -33,12 +33,16 @@ NO_SUM = "no one sum, for an attempt's price or times are not known or in anothe
 class Priced(Run):
     """A run whose price the reader named, whatever its own run.json says."""
 
-    price: Price
+    price: Price = field(kw_only=True)
+
+    @classmethod
+    def at(cls, price: Price, run: Run) -> Priced:
+        return cls(run.path, run.info, run.records, run.elsewhere, price=price)
 
 
 def section(runs: Sequence[Run], grid: Grid, heading: str) -> list[str]:
     """The section as parts to be joined by newlines; none where no price is known."""
-    costs = [(run, found) for run in runs if (found := _cost(run)) is not None]
+    costs = _costs(runs)
     if not costs:
         return []
     cases = [(_name(run, runs), case) for run, found in costs for case in found.cases]
@@ -57,8 +61,7 @@ def as_data(runs: Sequence[Run]) -> list[dict[str, Any]]:
     """Each run whose price is known, with its cases; amounts in the currency of their price."""
     return [
         _plain(run.info.machine, found, "--price" if isinstance(run, Priced) else "run.json")
-        for run in runs
-        if (found := _cost(run)) is not None
+        for run, found in _costs(runs)
     ]
 
 
@@ -82,8 +85,15 @@ def _name(run: Run, runs: Sequence[Run]) -> str:
     return run.info.run_id if parts == 1 else f"{run.info.run_id}@{run.info.machine}"
 
 
-def _cost(run: Run) -> RunCost | None:
-    return run_cost(run, protocols(), run.price if isinstance(run, Priced) else None)
+def _costs(runs: Sequence[Run]) -> list[tuple[Run, RunCost]]:
+    """Of those whose price is known; a run of several machines was got ready once."""
+    known: dict[str, list[tuple[Run, RunCost]]] = {}
+    for run in runs:
+        found = run_cost(run, protocols(), run.price if isinstance(run, Priced) else None)
+        if found is not None:
+            same = known.setdefault(found.run_id, [])
+            same.append((run, replace(found, preparations=()) if same else found))
+    return [one for same in known.values() for one in same]
 
 
 def _plain(machine: str, found: RunCost, source: str) -> dict[str, Any]:
@@ -146,10 +156,11 @@ def _figure(found: Figure | None, currency: str, mark: str) -> str:
 
 
 def _start(name: str, found: RunCost, named_now: bool) -> str:
-    """The run's price, and what getting ready came to."""
+    """The run's price, and what getting ready came to, where it is told here."""
     prices = ", then ".join(f"{price.per_hour:.10g} {price.currency}" for price in found.prices)
     source = " (--price)" if named_now else ""
-    return f"{name}: {prices} an hour{source}; {_preparation(found)}"
+    told = f"{name}: {prices} an hour{source}"
+    return f"{told}; {_preparation(found)}" if found.preparations else told
 
 
 def _preparation(found: RunCost) -> str:

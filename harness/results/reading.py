@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -41,14 +41,28 @@ _SHARED: dict[str, type[Frozen]] = {
 
 @dataclass(frozen=True)
 class Run:
-    """A run as it stands on disk; the last record of a (case, repeat) stands."""
+    """A run as it stands on disk, or a machine's part of it; see `standing`.
+
+    `elsewhere` are the (case, repeat) whose standing record is another machine's.
+    """
 
     path: Path
     info: RunInfo
     records: tuple[Record, ...]
+    elsewhere: AbstractSet[tuple[str, int]] = frozenset()
 
     def standing(self) -> dict[tuple[str, int], Record]:
-        return {(record.case_id, record.repeat): record for record in self.records}
+        """The record that counts of each (case, repeat): the last one.
+
+        Of two measurements the later attempt, since the earlier may be journalled after it, where
+        another machine ended it unnoticed.
+        """
+        found: dict[tuple[str, int], Record] = {}
+        for record in self.records:
+            which = record.case_id, record.repeat
+            if which not in self.elsewhere and not _before(record, found.get(which)):
+                found[which] = record
+        return found
 
     def by_machine(self) -> list[Run]:
         """The run as runs of one machine each, since figures of several are compared, never mixed.
@@ -57,18 +71,27 @@ class Run:
         """
         if not self.info.machines:
             return [self]
-        standing = tuple(self.standing().values())
-        labels = list(dict.fromkeys(record.machine for record in standing)) or [self.info.machine]
-        unmeasured = {case.id for case in self.info.cases} - {r.case_id for r in standing}
+        standing = self.standing()
+        labels = list(dict.fromkeys(record.machine for record in standing.values()))
+        lost = dict.fromkeys(record.machine for record in self.records)
+        labels += [name for name in lost if name in self.info.machines and name not in labels]
+        unmeasured = {case.id for case in self.info.cases} - {name for name, _ in standing}
         return [
             self._of(label, standing, unmeasured if number == 0 else frozenset())
-            for number, label in enumerate(labels)
+            for number, label in enumerate(labels or [self.info.machine])
         ]
 
-    def _of(self, label: str, standing: Sequence[Record], more: AbstractSet[str]) -> Run:
-        """The part of one machine; `more` are ids of cases that it takes besides its own."""
-        records = tuple(record for record in standing if record.machine == label)
-        ids = {record.case_id for record in records} | more
+    def _of(
+        self, label: str, standing: Mapping[tuple[str, int], Record], more: AbstractSet[str]
+    ) -> Run:
+        """The part of one machine; `more` are ids of cases that it takes besides its own.
+
+        Its attempts that another machine repeated are among its records: they took their time.
+        """
+        records = tuple(record for record in self.records if record.machine == label)
+        others = {which for which, record in standing.items() if record.machine != label}
+        mine = {case_id for case_id, repeat in standing if (case_id, repeat) not in others}
+        ids = mine | more
         changes: dict[str, object] = {
             "machine": label,
             "cases": tuple(case for case in self.info.cases if case.id in ids),
@@ -76,7 +99,15 @@ class Run:
         known = self.info.machines.get(label)
         if known is not None:
             changes |= {"machine_hash": known.machine_hash, "fingerprint": known.fingerprint}
-        return replace(self, info=self.info.model_copy(update=changes), records=records)
+        info = self.info.model_copy(update=changes)
+        return replace(self, info=info, records=records, elsewhere=frozenset(others))
+
+
+def _before(record: Record, other: Record | None) -> bool:
+    """Whether it is the earlier attempt of two measurements; copies bear their sources' numbers."""
+    if other is None or record.same_as is not None or other.same_as is not None:
+        return False
+    return record.attempt < other.attempt
 
 
 def find_run(name: str, results: Path) -> Path:

@@ -320,7 +320,7 @@ def test_json_has_each_runs_costs() -> None:
 
 def test_what_the_reader_names_goes_before_what_the_run_says() -> None:
     known = paid([record(SEED, 1, 3600.0, **on_day(1))], USD)
-    named = Priced(known.path, known.info, known.records, Price(36.0, "EUR"))
+    named = Priced.at(Price(36.0, "EUR"), known)
     content = json.loads(render([named], "json"))
     assert content["cost"][0]["price_from"] == "--price"
     assert content["cost"][0]["cases"][0]["measured"] == pytest.approx(0.6)

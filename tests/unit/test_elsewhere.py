@@ -20,8 +20,8 @@ from harness.executors.errand import errand, run_errand
 from harness.matrix import parse
 from harness.model import Device, Memory, PlannedCase, Record, Status
 from harness.plan import Means
-from harness.report import render
-from harness.report.cost import Priced
+from harness.report import FORMATS, render
+from harness.report.cost import Priced, as_data
 from harness.results.history import expected, expected_anywhere
 from harness.results.machines import KnownMachine, write_machine
 from harness.results.reading import find_machine, read_run
@@ -142,6 +142,85 @@ def test_each_machine_of_a_run_has_its_price(tmp_path: Path) -> None:
     text = render(priced(parts, each, tmp_path), "table")
     assert f"- {folder.name}@left: 1.5 USD an hour (--price)" in text
     assert f"- {folder.name}@right: 2 USD an hour (--price)" in text
+
+
+def test_what_was_measured_again_elsewhere_is_paid_for_where_it_was(tmp_path: Path) -> None:
+    found = read_run(measured(tmp_path, Elsewhere()).folder)
+    first, *rest = found.records
+    other = "right" if first.machine == "left" else "left"
+
+    def lasting(record: Record, hours: int, **changes: object) -> Record:
+        times = {"started_at": "2026-01-01T00:00:00+00:00"}
+        times["finished_at"] = f"2026-01-01T0{hours}:00:00+00:00"
+        return record.model_copy(update={**times, **changes})
+
+    lost = lasting(first, 2, status=Status.INFRA, transient=True)
+    again = lasting(first, 1, attempt=2, machine=other)
+    run = replace(found, records=(lost, again, *(lasting(record, 1) for record in rest)))
+    cost = {
+        one["machine"]: sum(case["measured"] for case in one["cases"])
+        for one in as_data(priced(run.by_machine(), ["1"], tmp_path))
+    }
+    assert cost == {first.machine: 3.0, other: 3.0}  # one hour there and the two that were lost
+    assert "infra" not in render(run.by_machine(), "table")
+    told = [one["preparation"] for one in as_data(priced(run.by_machine(), ["1"], tmp_path))]
+    assert [len(one) for one in told] == [1, 0]
+
+
+def test_a_machine_that_lost_all_it_had_is_a_part_too(tmp_path: Path) -> None:
+    found = read_run(measured(tmp_path, Elsewhere()).folder)
+    records = tuple(
+        record
+        for one in found.records
+        for record in (
+            (one,)
+            if one.machine == "left"
+            else (
+                one.model_copy(update={"status": Status.INFRA}),
+                one.model_copy(update={"attempt": 2, "machine": "left"}),
+            )
+        )
+    )
+    parts = replace(found, records=records).by_machine()
+    assert [(one.info.machine, len(one.standing()), len(one.records)) for one in parts] == [
+        ("left", 4, 4),
+        ("right", 0, 2),
+    ]
+    for form in FORMATS:
+        assert render(parts, form)
+
+
+def test_the_later_attempt_stands_wherever_the_journal_has_it(tmp_path: Path) -> None:
+    found = read_run(measured(tmp_path, Elsewhere()).folder)
+    one = found.records[0]
+    later = one.model_copy(update={"attempt": 2})
+    for records in ((one, later), (later, one)):
+        assert list(replace(found, records=records).standing().values()) == [later]
+
+
+def test_a_run_on_stand_in_data_goes_on_where_it_was(tmp_path: Path) -> None:
+    matrix = FOUR.replace("synthetic", "mnist-10k") + "dataset_fallback: synthetic\n"
+
+    class Lacking(Elsewhere):
+        """Its machines have no dataset, as each finds out by itself."""
+
+        def attempt(
+            self, case: PlannedCase, place: Place, on_event: OnEvent, stopped: Stopped
+        ) -> Record:
+            assert case.stand_in_key is not None
+            there = replace(case, key=case.stand_in_key)
+            return super().attempt(there, place, on_event, stopped)
+
+    def made(fleet: Elsewhere) -> Prepared:
+        request = Request(results=tmp_path)
+        found = prepare_elsewhere(parse(matrix), matrix, request, fleet, lambda _text: None)
+        return replace(found, machine="here", machine_hash="0" * 64)
+
+    first = run(made(Lacking()), lambda _event: None)
+    again = Lacking()
+    outcome = resume(made(again), first.folder, (), lambda _event: None)
+    assert again.made == []
+    assert len(outcome.records) == 4
 
 
 def test_a_run_of_one_machine_is_one_part(tmp_path: Path) -> None:

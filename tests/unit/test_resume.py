@@ -131,6 +131,22 @@ def test_an_attempt_that_never_finished_keeps_its_folder_but_not_its_model(tmp_p
     assert not (begun / contract.MODEL_FILE).exists()
 
 
+def test_an_attempt_that_another_machine_may_be_at_keeps_its_model(tmp_path: Path) -> None:
+    made, _ = prepared(FOUR, lambda spec: completing(), tmp_path)
+    first = run(made, ignore)
+    lines = (first.folder / JOURNAL).read_bytes().splitlines(keepends=True)
+    (first.folder / JOURNAL).write_bytes(b"".join(lines[:2]))
+    going, ended = (json.loads(line)["case_id"] for line in lines[2:])
+    for case_id in (going, ended):
+        attempt = first.folder / "cases" / case_id / "r1" / "a1"
+        (attempt / "errand.json").write_text("{}")
+        (attempt / contract.MODEL_FILE).write_text("a gigabyte")
+    (first.folder / "cases" / going / "r1" / "a1" / "record.json").unlink()
+    go_on(tmp_path, first.folder)
+    left = list(first.folder.glob(f"cases/*/r1/a1/{contract.MODEL_FILE}"))
+    assert [path.parents[2].name for path in left] == [going]
+
+
 def test_a_changed_key_is_measured_again_and_said(tmp_path: Path) -> None:
     one = FOUR.replace("[8, 16, 32, 64]", "[8]")
     made, _ = prepared(one, lambda spec: completing(), tmp_path)
