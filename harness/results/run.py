@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import os
 import secrets
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,8 @@ from harness.results.machines import KnownMachine
 
 RUN_FILE = "run.json"
 JOURNAL = "records.jsonl"
+LOCK_FILE = "lock"
+
 ERRAND_FILE = "errand.json"
 """In the folder of an attempt that another machine makes in that very folder."""
 
@@ -122,9 +126,20 @@ class RunFolder:
     def run_id(self) -> str:
         return self.path.name
 
-    def locked(self) -> AbstractContextManager[None]:
-        """Hold the run: a second harness is refused, and a dead run is told from a live one."""
-        return held(self.path, f"another harness is at work on {self.path}")
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the run: a second harness is refused, and a dead run is told from a live one.
+
+        By its folder, which containers name, and by a file in it, since network file systems lock
+        no folder for other machines.
+        """
+        busy = f"another harness is at work on {self.path}"
+        with contextlib.ExitStack() as holding:
+            holding.enter_context(held(self.path, busy))
+            with contextlib.suppress(OSError):  # a full disk is told by what has to be written
+                (self.path / LOCK_FILE).touch()
+                holding.enter_context(held(self.path / LOCK_FILE, busy))
+            yield
 
     def write_info(self, info: RunInfo) -> None:
         write_atomic(self.path / RUN_FILE, info.model_dump_json(indent=2) + "\n")

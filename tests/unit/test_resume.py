@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from harness.errors import InputError
 from harness.events import Event, Note
 from harness.model import Disturbed, LaunchSpec, Status
 from harness.results.reading import read_run
-from harness.results.run import JOURNAL, RunFolder, is_alive
+from harness.results.run import JOURNAL, LOCK_FILE, RunFolder, is_alive
 from harness.runtimes.scripted import Script
 from harness.workload import contract
 from tests.unit.runs import completing, failing, prepared, train
@@ -261,6 +262,11 @@ def test_another_machine_and_a_second_harness_are_refused(tmp_path: Path) -> Non
         resume(elsewhere, first.folder, (), ignore)
     with RunFolder.open(first.folder).locked(), pytest.raises(InputError, match="another harness"):
         resume(made, first.folder, (), ignore)
+    # As another machine's harness, which a network file system tells of by the file alone.
+    with (first.folder / LOCK_FILE).open("r+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(InputError, match="another harness"):
+            resume(made, first.folder, (), ignore)
     assert runtime.attempts == []
 
 

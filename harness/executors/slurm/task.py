@@ -17,7 +17,7 @@ from harness.events import OnEvent, Stopped
 from harness.executors.errand import Errand, run_errand
 from harness.model import Frozen, Record, Status
 from harness.results.files import held, write_atomic
-from harness.results.run import ERRAND_FILE, RECORD_FILE, now
+from harness.results.run import ERRAND_FILE, RECORD_FILE, impersonal, now
 
 BEGUN_FILE = "task.json"
 REFUSED_FILE = "refused.json"
@@ -62,7 +62,7 @@ def do_attempt(
     begun = Begun(
         task=task,
         node=node,
-        python=f"{platform.python_version()} {sys.executable}",
+        python=impersonal(f"{platform.python_version()} {sys.executable}"),
         harness_version=__version__,
         began_at=now(),
     )
