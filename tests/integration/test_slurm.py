@@ -233,7 +233,7 @@ def test_the_users_interrupt_ends_exactly_these_tasks(lab: Lab) -> None:
 def test_after_a_killed_driver_what_finished_is_adopted_and_what_runs_is_waited_for(
     lab: Lab,
 ) -> None:
-    text = PLAYED % "1, 12, 2, 3"
+    text = PLAYED % "5, 12, 2, 3"
     (lab.folder / "matrix.yaml").write_text(text)
     driver = subprocess.Popen(
         [sys.executable, "-m", "tests.integration.test_slurm", lab.folder], cwd=ROOT,
@@ -245,11 +245,11 @@ def test_after_a_killed_driver_what_finished_is_adopted_and_what_runs_is_waited_
     finally:
         driver.kill()
         driver.wait()
-    until((lab.attempt(1) / RECORD_FILE).exists, 20, "the short case ends by itself")
+    until((lab.attempt(5) / RECORD_FILE).exists, 20, "the short case ends by itself")
     outcome = lab.resume(text, lab.path)
     assert [record.attempt for record in outcome.records] == [1] * 4
     assert {record.status for record in outcome.records} == {Status.OK}
-    assert any("taken up now" in told and "_b1_" in told for told in lab.told)
+    assert any("taken up now" in told and "_b5_" in told for told in lab.told)
     assert any("of an earlier start goes on" in told for told in lab.told)
     assert len(read_run(outcome.folder).records) == 4
     assert len(list(lab.path.glob("slurm/*.sh"))) == 1
