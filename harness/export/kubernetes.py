@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,36 +88,58 @@ def jobs(of: Source, on: Cluster) -> str:
     image_of = {
         framework: on.image or served_image(framework, "--image") for framework in of.frameworks
     }
-    config = dns_name("matrix", of.sha256)
-    documents = [document(_config_map(of, on, config), _comment(of, on, config))]
-    for case in of.cases:
-        documents.append(document(_job(of, on, case, image_of[case.framework], config)))
+    salt = _digest(_objects(of, on, image_of, ""))
+    config, *of_cases = _objects(of, on, image_of, salt)
+    documents = [document(config, _comment(of, on, salt)), *map(document, of_cases)]
     return "---\n".join(documents)
 
 
-def _metadata(on: Cluster, name: str, of: Source, case: Case | None = None) -> dict[str, Any]:
+def _objects(
+    of: Source, on: Cluster, image_of: Mapping[str, str], salt: str
+) -> list[dict[str, Any]]:
+    """All that is made, the ConfigMap first; `salt` tells its names from another export's."""
+    made = [_job(of, on, case, image_of[case.framework], salt) for case in of.cases]
+    return [_config_map(of, on, salt), *made]
+
+
+def _digest(objects: Sequence[Mapping[str, Any]]) -> str:
+    """Of whatever differs: two exports of a matrix, for two GPUs, stand beside each other."""
+    return hashlib.sha256(json.dumps(objects, sort_keys=True).encode()).hexdigest()
+
+
+def _config_name(salt: str) -> str:
+    return dns_name("matrix", salt)
+
+
+def _label(salt: str) -> str:
+    return salt[:16]
+
+
+def _metadata(
+    on: Cluster, name: str, of: Source, salt: str, case: Case | None = None
+) -> dict[str, Any]:
     found: dict[str, Any] = {"name": name}
     if on.namespace is not None:
         found["namespace"] = on.namespace
-    found["labels"] = _labels(of)
+    found["labels"] = _labels(salt)
     if case is not None:
         found["annotations"] = {"harness/case": case.id, "harness/matrix-sha256": of.sha256}
     return found
 
 
-def _labels(of: Source) -> dict[str, str]:
+def _labels(salt: str) -> dict[str, str]:
     return {
         "app.kubernetes.io/name": "harness",
         "app.kubernetes.io/version": __version__,
-        "harness/matrix": of.sha256[:16],
+        "harness/matrix": _label(salt),
     }
 
 
-def _config_map(of: Source, on: Cluster, name: str) -> dict[str, Any]:
+def _config_map(of: Source, on: Cluster, salt: str) -> dict[str, Any]:
     found: dict[str, Any] = {
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": _metadata(on, name, of),
+        "metadata": _metadata(on, _config_name(salt), of, salt),
         "immutable": True,
         "data": {
             "matrix.yaml": of.text,
@@ -138,30 +162,30 @@ def _config_map(of: Source, on: Cluster, name: str) -> dict[str, Any]:
     return found
 
 
-def _job(of: Source, on: Cluster, case: Case, image: str, config: str) -> dict[str, Any]:
-    name = dns_name(case.id, of.sha256)
-    room = Room(name, image, config, on.cpus, on.memory, on.claim, dict(on.nodes))
+def _job(of: Source, on: Cluster, case: Case, image: str, salt: str) -> dict[str, Any]:
+    name = dns_name(case.id, salt)
+    room = Room(name, image, _config_name(salt), on.cpus, on.memory, on.claim, dict(on.nodes))
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": _metadata(on, name, of, case),
+        "metadata": _metadata(on, name, of, salt, case),
         "spec": {
             # A case that failed is a result: started again, it would be measured twice.
             "backoffLimit": 0,
             "completions": 1,
             "parallelism": 1,
             "template": {
-                "metadata": {"labels": _labels(of)},
+                "metadata": {"labels": _labels(salt)},
                 "spec": pod(of, case, room),
             },
         },
     }
 
 
-def _comment(of: Source, on: Cluster, config: str) -> list[str]:
+def _comment(of: Source, on: Cluster, salt: str) -> list[str]:
     there = "" if on.namespace is None else f" --namespace {on.namespace}"
-    first = dns_name(of.cases[0].id, of.sha256)
-    label = f"harness/matrix={of.sha256[:16]}"
+    config, first = _config_name(salt), dns_name(of.cases[0].id, salt)
+    label = f"harness/matrix={_label(salt)}"
     fetched = (
         [
             "Bring the results back from each Job's log, where they stand as an archive at its end",

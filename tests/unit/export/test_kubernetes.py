@@ -11,6 +11,7 @@ import pytest
 from harness.catalog import images
 from harness.errors import ExitCode
 from harness.export import kubernetes
+from harness.export.naming import LONGEST
 from harness.matrix import expand, parse
 from tests.unit.export.commands import MATRIX, Command, documents
 from tests.unit.export.snapshots import same
@@ -82,6 +83,44 @@ def test_where_and_how_is_chosen(export: Command, file: Path) -> None:
     assert env["HARNESS_PRINT_RESULTS"] == "0"
     claimed = {"name": "results", "persistentVolumeClaim": {"claimName": "results"}}
     assert claimed in pod["volumes"]
+
+
+def named(text: str) -> set[str]:
+    """What an export calls its own: names, the label, folders in a volume."""
+    found = set()
+    for made in documents(text):
+        found |= {made["metadata"]["name"], made["metadata"]["labels"]["harness/matrix"]}
+        if made["kind"] == "Job":
+            env = made["spec"]["template"]["spec"]["containers"][0]["env"]
+            found |= {one["value"] for one in env if one["name"] == "HARNESS_RESULTS"}
+    return found
+
+
+def test_what_changes_a_job_changes_every_name(export: Command, file: Path, tmp_path: Path) -> None:
+    """Two GPU models' Jobs of one matrix stand beside each other, in one volume too."""
+    made = []
+    wheel = tmp_path / "dl_feasibility_harness-0.1.0-py3-none-any.whl"
+    for content in (b"one build", b"another"):
+        wheel.write_bytes(content)
+        made.append(named(export("kubernetes", file, "--harness", wheel).out))
+    product = "nvidia.com/gpu.product="
+    for more in (
+        ["--node", product + "NVIDIA-L4", "--claim", "results"],
+        ["--node", product + "NVIDIA-A100-SXM4-40GB", "--claim", "results"],
+        ["--image", "me/tf@sha256:1"],
+        ["--image", "me/tf@sha256:2"],
+        ["--harness", "https://example.org/one.whl"],
+        ["--memory", "32Gi"],
+        ["--only", "model=model-a"],
+        [],
+    ):
+        first, again = (named(export("kubernetes", file, *more).out) for _ in range(2))
+        assert first == again
+        made.append(first)
+    file.write_text(MATRIX + "repeats: 2\n")
+    made.append(named(export("kubernetes", file).out))
+    assert len(set().union(*made)) == sum(map(len, made))
+    assert all(len(name.removeprefix("/results/")) <= LONGEST for names in made for name in names)
 
 
 def test_a_wheel_travels_in_the_config_map(
