@@ -59,8 +59,10 @@ def placing(
     return Placing(executor, address, gpu_model, site)
 
 
-def refuse_what_is_of_one_machine(chosen: Placing, gpu: str, parallel: bool) -> None:
-    """Options that say something of this machine alone. Raises InputError."""
+def refuse_what_is_of_one_machine(
+    chosen: Placing, gpu: str, parallel: bool, until_ci: str | None
+) -> None:
+    """Options that say something of one machine alone. Raises InputError."""
     if chosen.here:
         return
     if parallel:
@@ -68,6 +70,12 @@ def refuse_what_is_of_one_machine(chosen: Placing, gpu: str, parallel: bool) -> 
             f"--parallel is of one machine's GPUs; --executor {chosen.executor} uses all machines "
             "at once as it is",
             "leave it out",
+        )
+    if until_ci is not None:
+        raise InputError(
+            f"--until-ci needs the repeats of a case on one machine, and --executor "
+            f"{chosen.executor} spreads them over all: machines are compared, never averaged",
+            "write how often each case is measured into the matrix (repeats: 5)",
         )
     if chosen.gpu_model is not None and gpu == "cpu":
         raise InputError("--gpu-model asks for a GPU, and --gpu cpu for none", "leave one out")

@@ -60,7 +60,7 @@ def matrix(
 
     parsed, text = load(file)
     where = placing(executor, address, gpu_model, site)
-    refuse_what_is_of_one_machine(where, gpu, parallel)
+    refuse_what_is_of_one_machine(where, gpu, parallel, until_ci)
     prices = price_of_each(price_per_hour or (), currency, len(dict.fromkeys(on or ())) or 1)
     folder = data_dir.absolute() if data_dir is not None and not where.here else data_dir
     request = replace(

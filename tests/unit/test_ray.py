@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from harness import cli
 from harness.campaign import Outcome, Request, attempts, prepare_elsewhere, run
-from harness.errors import InfraError, InputError, MachineError
+from harness.cli import placing
+from harness.errors import ExitCode, InfraError, InputError, MachineError
 from harness.events import Event, Note
 from harness.executors.errand import Errand
 from harness.executors.ray import executor as ray_executor
@@ -216,6 +218,29 @@ def test_an_index_is_one_machine_s(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="one machine's"):
         executor.device("0")
     assert executor.device("auto").kind == "cpu"
+
+
+@pytest.mark.parametrize("executor", ["ray", "slurm"])
+def test_an_interval_is_one_machine_s(
+    executor: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Repeats on several machines are never one case's spread."""
+    file = tmp_path / "matrix.yaml"
+    file.write_text(EIGHT)
+    line = ["harness", "matrix", str(file), "--executor", executor, "--until-ci", "1%"]
+    monkeypatch.setattr("sys.argv", [*line, "--results", str(tmp_path / "runs")])
+    monkeypatch.setattr(placing, "EXECUTORS", dict.fromkeys(placing.EXECUTORS, None))  # unreached
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    said = capsys.readouterr().err
+    assert ended.value.code == ExitCode.BAD_INPUT, said
+    assert "--until-ci" in said
+    assert f"--executor {executor}" in said
+    assert "repeats: 5" in said
+    assert not (tmp_path / "runs").exists()
 
 
 # ------------------------------------------------------------------ parcels
