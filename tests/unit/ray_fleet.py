@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from harness import __version__
 from harness.events import OnEvent, Stopped
@@ -28,8 +29,6 @@ Befalls = Callable[[Host, Errand], BaseException | None]
 class PlayedFleet:
     """Nodes that play scripts. `befalls` says what an attempt meets instead."""
 
-    about = "a played fleet"
-
     def __init__(
         self,
         root: Path,
@@ -44,8 +43,15 @@ class PlayedFleet:
         self.busy: list[str] = []
         self.swept: list[dict[str, str]] = []
         self.lock = threading.Lock()
+        self.gone = False
+
+    @property
+    def about(self) -> str:
+        return f"{len(self.hosts())} played nodes"
 
     def hosts(self) -> list[Host]:
+        if self.gone:
+            raise LostError("the cluster does not answer")
         return list(self.listed)
 
     def look(self, hosts: Sequence[Host]) -> dict[str, Look | str]:
@@ -107,6 +113,42 @@ class PlayedJob:
     def end(self) -> None:
         with self.fleet.lock:
             self.fleet.busy.remove(self.host.id)
+
+
+class PlayedRay:
+    """Ray with two nodes, whose answers never come. Once it is `broken`, every call raises that."""
+
+    __version__ = "2"
+
+    class exceptions:  # noqa: N801 - as Ray calls it
+        class RayError(Exception):
+            pass
+
+        class ActorUnavailableError(RayError):
+            pass
+
+    def __init__(self) -> None:
+        self.broken: Exception | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        """Functions, actors, their methods and options: all are called, and answer with it."""
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self
+
+    def __call__(self, *_given: object, **_more: object) -> Any:
+        if self.broken is not None:
+            raise self.broken
+        return self
+
+    def nodes(self) -> list[dict[str, Any]]:
+        self()
+        shown = {"NodeManagerHostname": "node", "NodeManagerAddress": "::1", "Alive": True}
+        return [{"NodeID": name * 9, **shown} for name in "ab"]
+
+    def wait(self, refs: list[Any], **_more: object) -> tuple[list[Any], list[Any]]:
+        self()
+        return [], refs
 
 
 def looked(**changes: object) -> Look:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import io
+import re
+import sys
 import tarfile
 import threading
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -15,18 +19,22 @@ from harness.campaign import Outcome, Request, attempts, prepare_elsewhere, run
 from harness.cli import placing
 from harness.errors import ExitCode, InfraError, InputError, MachineError
 from harness.events import Event, Note
-from harness.executors.errand import Errand
+from harness.executors import Task
+from harness.executors.errand import Errand, errand
 from harness.executors.ray import executor as ray_executor
+from harness.executors.ray.cluster import RayFleet
 from harness.executors.ray.fleet import differences, placed_on
 from harness.executors.ray.parcel import pack, unpack
-from harness.executors.ray.port import Host, LostError, same_model
-from harness.matrix import parse
-from harness.model import Status
-from harness.plan import Means
+from harness.executors.ray.port import Host, LostError, Wish, same_model
+from harness.host.gpus import CPU
+from harness.matrix import expand, parse
+from harness.model import PlannedCase, Status
+from harness.plan import Means, plan_elsewhere
 from harness.results.reading import read_run
 from harness.results.run import RECORD_FILE
+from harness.runner import Place
 from harness.runtimes.scripted import Script
-from tests.unit.ray_fleet import PlayedFleet, looked, nodes
+from tests.unit.ray_fleet import PlayedFleet, PlayedRay, looked, nodes
 
 EIGHT = """
 axes: {model: [model-a, model-b], dataset: [synthetic], batch_size: [8, 16, 32, 64]}
@@ -218,6 +226,73 @@ def test_an_index_is_one_machine_s(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="one machine's"):
         executor.device("0")
     assert executor.device("auto").kind == "cpu"
+
+
+def planned(means: Means) -> PlannedCase:
+    return plan_elsewhere(expand(parse(EIGHT)), {"auto": CPU}, means)[0]
+
+
+def test_a_head_that_goes_away_before_the_first_attempt_is_told(tmp_path: Path) -> None:
+    fleet, means = PlayedFleet(tmp_path, nodes(2)), Means("a", tmp_path)
+    executor = placed_on(fleet, means, None, lambda _text: None)
+    task = Task(planned(means), 1)
+    fleet.gone = True
+    asks: list[Callable[[], object]] = [
+        lambda: executor.reason,
+        lambda: executor.device("auto"),
+        lambda: executor.lanes([task], False),
+        lambda: executor.sweep({"harness.run": "x"}),
+        lambda: placed_on(fleet, means, None, lambda _text: None),
+    ]
+    for ask in asks:
+        with pytest.raises(MachineError, match="the cluster does not answer") as told:
+            ask()
+        assert "ray status" in told.value.next_step
+
+
+@pytest.fixture
+def ray(monkeypatch: pytest.MonkeyPatch) -> PlayedRay:
+    """Ray that breaks when it is told to; the real one need not be there."""
+    words = SimpleNamespace(NodeAffinitySchedulingStrategy=lambda node, soft: (node, soft))
+    monkeypatch.setitem(sys.modules, "ray.util.scheduling_strategies", words)
+    return PlayedRay()
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        ConnectionError("Client is shutting down."),
+        OSError("broken pipe"),
+        RuntimeError("no client"),
+        Exception("Ray Client is not connected."),
+        PlayedRay.exceptions.RayError("Ray has not been started yet."),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_line_that_breaks_is_a_loss_wherever_it_breaks(
+    ray: PlayedRay, tmp_path: Path, broken: Exception
+) -> None:
+    fleet = RayFleet(ray)
+    hosts, means = fleet.hosts(), Means("a", tmp_path)
+    sent = errand(planned(means), Place("run", "m", 1, 1, tmp_path), means)
+    job = fleet.start(hosts[0], sent, Wish(gpu=False))
+    assert job.listen(0) is None
+    ray.broken = broken
+    asks: list[Callable[[], object]] = [
+        fleet.hosts,
+        lambda: fleet.about,
+        lambda: fleet.sweep(hosts, {"harness.run": "x"}),
+        lambda: fleet.start(hosts[0], sent, Wish(gpu=False)),
+        lambda: job.listen(0),
+        lambda: job.read(0),
+        job.stop,
+    ]
+    for ask in asks:
+        with pytest.raises(LostError, match=re.escape(f"does not answer: {broken}")):
+            ask()
+    why = f"cannot be looked at: the Ray cluster does not answer: {broken}"
+    assert fleet.look(hosts) == {host.id: why for host in hosts}
+    job.end()
 
 
 @pytest.mark.parametrize("executor", ["ray", "slurm"])

@@ -130,6 +130,20 @@ def _own_signals() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+@contextmanager
+def _reached() -> Iterator[None]:
+    """Raises LostError for whatever goes wrong within.
+
+    A line that broke is a ConnectionError, an error of gRPC's or a bare Exception, as it happens.
+    """
+    try:
+        yield
+    except LostError:
+        raise
+    except Exception as error:
+        raise LostError(f"the Ray cluster does not answer: {_sentence(error)}") from error
+
+
 class RayFleet:
     """The cluster that Ray is connected to."""
 
@@ -145,25 +159,30 @@ class RayFleet:
         return f"{alive} nodes of a Ray cluster (Ray {self._ray.__version__})"
 
     def hosts(self) -> list[Host]:
-        try:
+        with _reached():
             nodes = self._ray.nodes()
-        except Exception as error:
-            raise LostError(f"the Ray cluster does not answer: {_sentence(error)}") from error
         names = Counter(node["NodeManagerHostname"] for node in nodes if node["Alive"])
         return [_host(node, names[node["NodeManagerHostname"]] > 1) for node in nodes]
 
     def look(self, hosts: Sequence[Host]) -> dict[str, Look | str]:
-        asked = {self._on(self._remote_look, host).remote(): host for host in hosts}
         found: dict[str, Look | str] = {}
-        for ref, host in self._answers(asked, LOOK_S):
-            try:
-                found[host.id] = _seen(json.loads(self._ray.get(ref)))
-            except Exception as error:
-                found[host.id] = f"cannot be looked at: {_sentence(error)}"
-        for host in hosts:
-            found.setdefault(host.id, f"did not say within {LOOK_S:.0f} s what it is")
-        return found
+        without = f"did not say within {LOOK_S:.0f} s what it is"
+        try:
+            with _reached():
+                asked = {self._on(self._remote_look, host).remote(): host for host in hosts}
+                for ref, host in self._answers(asked, LOOK_S):
+                    found[host.id] = self._looked(ref)
+        except LostError as lost:
+            without = f"cannot be looked at: {lost}"
+        return {host.id: found.get(host.id, without) for host in hosts}
 
+    def _looked(self, ref: Any) -> Look | str:
+        try:
+            return _seen(json.loads(self._ray.get(ref)))
+        except Exception as error:
+            return f"cannot be looked at: {_sentence(error)}"
+
+    @_reached()
     def start(self, host: Host, errand: Errand, wish: Wish) -> _RayJob:
         needed = {host.whole: MOST_OF_A_NODE} if host.whole is not None else {}
         options = self._placed(host) | {
@@ -174,12 +193,10 @@ class RayFleet:
             "max_task_retries": 0,
             "max_concurrency": 4,
         }
-        try:
-            actor = self._attendant.options(**options).remote(errand.model_dump_json(), wish)
-            return _RayJob(self._ray, actor, lambda: self._is_gone(host))
-        except self._ray.exceptions.RayError as error:
-            raise LostError(_sentence(error)) from error
+        actor = self._attendant.options(**options).remote(errand.model_dump_json(), wish)
+        return _RayJob(self._ray, actor, lambda: self._is_gone(host))
 
+    @_reached()
     def sweep(self, hosts: Sequence[Host], labels: Mapping[str, str]) -> list[str]:
         asked = {self._on(self._remote_sweep, host).remote(dict(labels)): host for host in hosts}
         removed: list[str] = []
@@ -222,6 +239,7 @@ class _RayJob:
         self._ray, self._actor, self._is_gone = ray, actor, is_gone
         self._pending = actor.listen.remote(POLL_S)
 
+    @_reached()
     def listen(self, wait_s: float) -> Word | None:
         ready, _ = self._ray.wait([self._pending], timeout=wait_s)
         if not ready:
@@ -231,9 +249,11 @@ class _RayJob:
             self._pending = self._actor.listen.remote(POLL_S)
         return word
 
+    @_reached()
     def stop(self) -> None:
         self._actor.stop.remote()
 
+    @_reached()
     def read(self, offset: int) -> bytes:
         ref = self._actor.read.remote(offset)
         if not self._ray.wait([ref], timeout=READ_S)[0]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -43,6 +44,16 @@ STOP_S = 60.0
 """How long an attempt may take to end once it is asked to."""
 
 
+@contextmanager
+def answering(what: str = "") -> Iterator[None]:
+    """Turn a cluster that does not answer within into a MachineError: `what`, and why."""
+    try:
+        yield
+    except LostError as lost:
+        told = f"{what}: {lost}" if what else str(lost)
+        raise MachineError(told, "see that the cluster's head is alive: ray status") from lost
+
+
 @dataclass(frozen=True)
 class RayExecutor:
     """Sends attempts to the nodes of `fleet`, which measure them by `means`.
@@ -64,9 +75,11 @@ class RayExecutor:
         return self.means.runtime
 
     @property
+    @answering()
     def reason(self) -> str:
         return self.fleet.about
 
+    @answering()
     def device(self, wish: str) -> Device:
         """A GPU where any node lends one, or else the processor, for ``auto``."""
         if wish == "cpu":
@@ -85,6 +98,7 @@ class RayExecutor:
         name = self.model or (names.pop() if len(names) == 1 else None)
         return Device(kind="gpu", name=name, vendor=vendor)
 
+    @answering()
     def lanes(self, tasks: Sequence[Task], parallel: bool) -> Sequence[Lane]:
         """One for each node that can do any of the tasks."""
         del parallel  # one attempt at a time on a node, as on one machine
@@ -105,12 +119,10 @@ class RayExecutor:
     def rejoin(self, run: Path) -> None:
         """Nothing: an attempt on a node ends with the driver that asked for it."""
 
+    @answering("the fleet could not be tidied up")
     def sweep(self, labels: Mapping[str, str]) -> list[str]:
         """On every node that answers: an attempt's folder does not tell where it was."""
-        try:
-            return self.fleet.sweep(self.hosts.alive(), labels)
-        except LostError as lost:
-            raise MachineError(f"the fleet could not be tidied up: {lost}") from lost
+        return self.fleet.sweep(self.hosts.alive(), labels)
 
     # -------------------------------------------------------------- one attempt
 

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 
 from harness.errors import MachineError
 from harness.executors.ray.cluster import connected
-from harness.executors.ray.executor import RayExecutor
+from harness.executors.ray.executor import RayExecutor, answering
 from harness.executors.ray.hosts import Hosts, has_model, models_of
-from harness.executors.ray.port import Fleet, Host, Look, LostError
+from harness.executors.ray.port import Fleet, Host, Look
 from harness.plan import Means
 
 Note = Callable[[str], None]
@@ -29,10 +29,8 @@ def ray_executor(
 
 def placed_on(fleet: Fleet, means: Means, model: str | None, note: Note) -> RayExecutor:
     """The fleet as what measures. Raises MachineError where none of its nodes can."""
-    try:
+    with answering():
         there = [host for host in fleet.hosts() if host.alive]
-    except LostError as lost:
-        raise MachineError(str(lost), "see that the cluster's head is alive: ray status") from lost
     lending = [host for host in there if host.cpus > 0]
     if not lending:
         raise MachineError(

@@ -106,7 +106,7 @@ class Fleet(Protocol):
 
     @property
     def about(self) -> str:
-        """What it is, in the words that run.json keeps."""
+        """What it is, in the words that run.json keeps. Raises LostError."""
 
     def hosts(self) -> Sequence[Host]:
         """All nodes, dead ones too. Raises LostError where the cluster does not answer."""
@@ -118,7 +118,10 @@ class Fleet(Protocol):
         """Send an attempt to a node, where it waits until the node has room. Raises LostError."""
 
     def sweep(self, hosts: Sequence[Host], labels: Mapping[str, str]) -> list[str]:
-        """Remove what dead attempts with these labels left on the nodes; what that was."""
+        """Remove what dead attempts with these labels left on the nodes; what that was.
+
+        Raises LostError.
+        """
 
 
 Note = Callable[[str], None]
