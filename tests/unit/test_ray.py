@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import re
 import sys
 import tarfile
+import tempfile
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -13,6 +15,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from harness import cli
 from harness.campaign import Outcome, Request, attempts, prepare_elsewhere, run
@@ -22,6 +26,7 @@ from harness.events import Event, Note
 from harness.executors import Task
 from harness.executors.errand import Errand, errand
 from harness.executors.ray import executor as ray_executor
+from harness.executors.ray import parcel as parcels
 from harness.executors.ray.cluster import RayFleet
 from harness.executors.ray.fleet import differences, placed_on
 from harness.executors.ray.parcel import pack, unpack
@@ -358,6 +363,55 @@ def test_nothing_but_a_file_within_the_folder_is_taken(
     with pytest.raises(InfraError, match="no file of an attempt"):
         unpack(parcel(member, (RECORD_FILE, REG, b"{}")), tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+WHOLE = {
+    RECORD_FILE: b'{"case_id": "a"}' * 20,
+    "log.txt": "".join(f"line {n**3}\n" for n in range(400)).encode(),
+    "phases/train.json": bytes(range(256)) * 4,
+}
+PACKED = parcel(*((name, REG, content) for name, content in WHOLE.items())).getvalue()
+
+
+@settings(max_examples=400)
+@given(
+    st.one_of(
+        st.builds(
+            lambda at, flip: PACKED[:at] + bytes([PACKED[at] ^ flip]) + PACKED[at + 1 :],
+            st.integers(0, len(PACKED) - 1),
+            st.integers(1, 255),
+        ),
+        st.integers(0, len(PACKED) - 1).map(lambda length: PACKED[:length]),
+    )
+)
+def test_a_damaged_parcel_is_a_passing_fault_or_makes_no_difference(damaged: bytes) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        try:
+            unpack(io.BytesIO(damaged), folder)
+        except InfraError as error:
+            assert error.transient
+            assert list(folder.iterdir()) == []  # nothing of it is taken
+            return
+        files = {path for path in folder.rglob("*") if path.is_file()}
+        assert {str(path.relative_to(folder)): path.read_bytes() for path in files} == WHOLE
+
+
+def test_damage_behind_the_last_file_is_noticed(tmp_path: Path) -> None:
+    """Where tar has seen its end, and gzip its checksum not yet."""
+    damaged = bytearray(PACKED)
+    damaged[-5] ^= 1  # of the checksum
+    with pytest.raises(InfraError, match="cannot be read"):
+        unpack(io.BytesIO(damaged), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_parcel_that_swells_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parcels, "MOST", 1 << 10)
+    monkeypatch.setattr(parcels, "ROOM", 1 << 10)
+    file = io.BytesIO(PACKED + gzip.compress(bytes(1 << 20)))
+    with pytest.raises(InfraError, match="larger than"):
+        unpack(file, tmp_path)
 
 
 def test_a_parcel_that_is_torn_or_without_a_record_is_a_fault(tmp_path: Path) -> None:

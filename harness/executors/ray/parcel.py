@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import tarfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -17,6 +19,10 @@ MOST_OF_A_FILE = 64 << 20
 MOST = 256 << 20
 """Bytes, unpacked: a log is bounded far below, and no result needs more."""
 MOST_FILES = 1000
+ROOM = MOST_FILES * (4 << 10) + (1 << 20)
+"""Bytes beside the files' own: what tells of each, and what fills up."""
+PIECE = 1 << 20
+TOO_LARGE = "it is larger than an attempt's folder can be"
 
 
 def pack(folder: Path, file: IO[bytes]) -> list[str]:
@@ -42,22 +48,35 @@ def _files(folder: Path) -> Iterator[tuple[Path, str]]:
 def unpack(file: IO[bytes], folder: Path) -> None:
     """Put a parcel's files into `folder`, its record last, for it says that all is there.
 
-    Nothing but regular files within the folder is taken. Raises InfraError for a parcel that is
-    damaged, too large or holds anything else, and MachineError where the disk refuses.
+    Nothing but regular files within the folder is taken, and nothing of a damaged parcel. Raises
+    InfraError for a parcel that is damaged, too large or holds anything else, and MachineError
+    where the disk refuses.
     """
     record: str | None = None
     try:
+        _check(file)
         with tarfile.open(fileobj=file, mode="r:gz") as parcel:
             for name, content in _members(parcel):
                 if name == RECORD_FILE:
                     record = content.read().decode("utf-8")
                 else:
                     _write(folder / name, content)
-    except (tarfile.TarError, EOFError, OSError, ValueError) as error:
+    except (tarfile.TarError, zlib.error, EOFError, OSError, ValueError) as error:
         raise InfraError(f"what came back cannot be read: {error}", transient=True) from error
     if record is None:
         raise InfraError(f"what came back has no {RECORD_FILE}")
     write_atomic(folder / RECORD_FILE, record)
+
+
+def _check(file: IO[bytes]) -> None:
+    """Read it to its end, where its checksum is: what reads the files stops before. Raises."""
+    start, total = file.tell(), 0
+    with gzip.GzipFile(fileobj=file, mode="rb") as stream:
+        while piece := stream.read(PIECE):
+            total += len(piece)
+            if total > MOST + ROOM:
+                raise ValueError(TOO_LARGE)
+    file.seek(start)
 
 
 def _members(parcel: tarfile.TarFile) -> Iterator[tuple[str, IO[bytes]]]:
@@ -65,7 +84,7 @@ def _members(parcel: tarfile.TarFile) -> Iterator[tuple[str, IO[bytes]]]:
     for number, member in enumerate(parcel):
         total += member.size
         if total > MOST or number >= MOST_FILES:
-            raise ValueError("it is larger than an attempt's folder can be")
+            raise ValueError(TOO_LARGE)
         path = PurePosixPath(member.name)
         content = parcel.extractfile(member) if member.isreg() else None
         if content is None or path.is_absolute() or ".." in path.parts or not path.parts:
