@@ -24,7 +24,7 @@ import pytest
 
 from harness.model import Record, Status
 from harness.results.reading import find_run, read_run
-from harness.results.run import JOURNAL
+from harness.results.run import JOURNAL, RUN_FILE
 from harness.runtimes.engine import Engine
 from tests.conftest import ROOT, lacking, real_data, run_harness
 from tests.faults import stand_in
@@ -129,7 +129,10 @@ def until(what: Callable[[], Any], seconds: float = 120) -> Any:
 
 
 def containers(engine: Engine) -> list[Any]:
-    return engine.client.containers.list(filters={"label": "harness.run"})
+    """The attempts' own: not those by which a node tries whether it can start anything."""
+    # Each is inspected once it is listed, and may have gone by then.
+    found = engine.client.containers.list(filters={"label": "harness.run"}, ignore_removed=True)
+    return [one for one in found if one.labels["harness.run"] != "rehearsal"]
 
 
 def test_a_fleet_says_what_it_has_and_what_is_impossible_is_refused(
@@ -230,12 +233,13 @@ def test_ctrl_c_ends_what_runs_and_records_it(
     fleet: Fleet, matrix_file: Path, engine: Engine
 ) -> None:
     matrix_file.write_text(SIX)
+    runs = matrix_file.parent / "runs"
     driver = started(fleet, matrix_file, "--gpu", "cpu", "--only", "batch_size=100")
-    until(lambda: containers(engine))
+    until(lambda: containers(engine) and list(runs.glob(f"*/{RUN_FILE}")))
     driver.send_signal(signal.SIGINT)
     said, _ = driver.communicate(timeout=60)
     assert driver.returncode == 130, said
-    run = read_run(find_run("latest", matrix_file.parent / "runs"))
+    run = read_run(find_run("latest", runs))
     assert [record.status for record in run.records] == [Status.INTERRUPTED], said
     assert "stopped by the user" in run.records[0].reason
 
