@@ -250,7 +250,7 @@ def test_after_a_killed_driver_what_finished_is_adopted_and_what_runs_is_waited_
     assert [record.attempt for record in outcome.records] == [1] * 4
     assert {record.status for record in outcome.records} == {Status.OK}
     assert any("taken up now" in told and "_b5_" in told for told in lab.told)
-    assert any("of an earlier start goes on" in told for told in lab.told)
+    assert any("of an earlier start is taken up" in told for told in lab.told)
     assert len(read_run(outcome.folder).records) == 4
     assert len(list(lab.path.glob("slurm/*.sh"))) == 1
 
