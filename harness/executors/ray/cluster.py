@@ -34,7 +34,7 @@ MOST_OF_A_NODE = 0.51
 
 NOT_INSTALLED = MachineError(
     "the executor ray needs Ray, which is not installed here",
-    "pip install 'dl-feasibility-harness[ray]'",
+    "pip install '.[ray]' in the checkout, or the wheel with [ray] (docs/fleet.md)",
 )
 START = "start one: RAY_AUTH_MODE=token ray start --head, and docs/fleet.md for the other machines"
 

@@ -49,7 +49,7 @@ def placed_on(fleet: Fleet, means: Means, model: str | None, note: Note) -> RayE
         reasons = "; ".join(f"{host.name} {why}" for host, why in refused.items())
         raise MachineError(
             f"no node of the cluster can measure: {reasons}",
-            "pip install 'dl-feasibility-harness[ray]' into the Python that runs Ray there",
+            "pip install '.[ray]' of the same checkout into the Python that runs Ray there",
         )
     _require_model(usable, looks, model)
     for line in [*differences(usable, looks), *unguarded(usable, looks)]:
