@@ -1,15 +1,8 @@
-"""The clock is read only when the device has nothing left to do, in each framework.
-
-Recording fakes stand in for Keras and the framework: what is launched and what is waited for goes
-into one list, together with the clock's readings. Their launches never wait, as a GPU's do not.
-"""
+"""The clock is read only when the device has nothing left to do, in each framework."""
 
 from __future__ import annotations
 
-import importlib
-import itertools
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 from unittest.mock import MagicMock
 
@@ -18,105 +11,9 @@ import pytest
 
 from harness.workload import blocks
 from harness.workload.blocks import Block, Pace
+from tests.unit.workload.fakes import BATCH, FAKES, Device, Latest, backend_on_fakes
 
-IMAGES, BATCH = 22, 4
-BLOCK_AFTER_S = 0.4
-
-
-class Device:
-    """A device that runs `launched` steps behind Python's back until somebody waits for it."""
-
-    def __init__(self) -> None:
-        self.launched = 0
-        self.finished = 0
-        self.readings: list[int] = []
-        """Steps that were not finished when the clock was read."""
-        self._time = itertools.count()
-
-    def launch(self, *_: Any, **__: Any) -> Result:
-        self.launched += 1
-        return Result(self, self.launched)
-
-    def wait(self, step: int | None = None) -> None:
-        """Until `step` is done, or all."""
-        self.finished = max(self.finished, self.launched if step is None else step)
-
-    def clock(self) -> float:
-        self.readings.append(self.launched - self.finished)
-        return next(self._time) * BLOCK_AFTER_S
-
-
-class Result:
-    """What a step computes: reading it waits for that step, and for no later one."""
-
-    def __init__(self, device: Device, step: int) -> None:
-        self._device = device
-        self._step = step
-
-    def __array__(self, *_: Any, **__: Any) -> Any:
-        return self.numpy()
-
-    def numpy(self) -> Any:
-        self._device.wait(self._step)
-        return np.zeros((BATCH, 10), np.float32)
-
-    def detach(self) -> Result:
-        return self
-
-    cpu = detach
-
-
-class Latest:
-    """A variable: what is read is what the last step launched until now has written."""
-
-    def __init__(self, device: Device) -> None:
-        self._device = device
-
-    @property
-    def value(self) -> Result:
-        return Result(self._device, self._device.launched)
-
-    def numpy(self) -> Any:
-        return self.value.numpy()
-
-    def assign(self, value: Any) -> None:
-        """Nothing to keep."""
-
-
-def fake_tensorflow(device: Device) -> dict[str, Any]:
-    tensorflow = MagicMock()
-    # The graph of a whole block is one launch.
-    tensorflow.function = lambda *_, **__: device.launch
-    tensorflow.convert_to_tensor = lambda variable: variable
-    tensorflow.Variable = lambda *_, **__: Latest(device)
-    return {"tensorflow": tensorflow}
-
-
-def fake_jax(device: Device) -> dict[str, Any]:
-    jax = MagicMock()
-
-    def jit(_step: Any, donate_argnums: int | None = None) -> Callable[..., Any]:
-        def call(state: Any, *_: Any, **__: Any) -> Any:
-            result = device.launch()
-            if donate_argnums is None:
-                return result
-            return tuple([result] * len(group) for group in state)
-
-        return call
-
-    jax.jit = jit
-    return {"jax": jax, "jaxlib": MagicMock()}
-
-
-def fake_torch(device: Device) -> dict[str, Any]:
-    torch = MagicMock()
-    torch.no_grad = lambda: lambda step: step
-    torch.cuda.is_available = lambda: True
-    torch.cuda.synchronize = device.wait
-    return {"torch": torch}
-
-
-FAKES = {"tensorflow": fake_tensorflow, "jax": fake_jax, "torch": fake_torch}
+IMAGES = 22
 
 
 @pytest.fixture(params=FAKES)
@@ -130,17 +27,9 @@ def device() -> Device:
 
 
 @pytest.fixture
-def backend(framework: str, device: Device, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """The framework's real backend, imported on top of the fakes."""
-    keras = MagicMock(__version__="3.9.0")
-    for name, module in {"keras": keras, **FAKES[framework](device)}.items():
-        monkeypatch.setitem(sys.modules, name, module)
-    ours = [f"harness.workload.{name}" for name in ("keras_api", f"{framework}_backend")]
-    for name in ours:
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    yield importlib.import_module(ours[-1]).BACKEND
-    for name in ours:
-        sys.modules.pop(name, None)
+def backend(framework: str, device: Device) -> Iterator[Any]:
+    with backend_on_fakes(framework, device) as found:
+        yield found
 
 
 @pytest.fixture
