@@ -31,7 +31,12 @@ def main() -> None:
     sys.path.pop(0)  # this folder: none of its names may stand in for another's
     load_workload(workload)
     case = SimpleNamespace(
-        framework=name, device=device, precision="float32", deterministic=False, seed=0
+        framework=name,
+        device=device,
+        device_memory_bytes=None,
+        precision="float32",
+        deterministic=False,
+        seed=0,
     )
     importlib.import_module("workload.frameworks").choose(case)
     backend = importlib.import_module("workload.backend").load(name)
