@@ -266,7 +266,7 @@ class TensorFlow:
             "tf32": tf.config.experimental.tensor_float_32_execution_enabled(),
             "policy": policy(),
             "deterministic": _is_deterministic(),
-            "memory_growth": bool(gpus and tf.config.experimental.get_memory_growth(gpus[0])),
+            "memory_growth": bool(gpus) and _grows(gpus[0]),
         }
 
 
@@ -306,6 +306,15 @@ def _device_of(tensor: Any) -> Mapping[str, str]:
 
 def _visible_gpus() -> Any:
     return tf.config.get_visible_devices("GPU")
+
+
+def _grows(gpu: Any) -> bool:
+    """Whether a GPU's memory is taken as it is needed.
+
+    The variable overrides the setting, which does not show it; TensorFlow ignores other values.
+    """
+    forced = {"true": True, "false": False}.get(os.environ.get("TF_FORCE_GPU_ALLOW_GROWTH", ""))
+    return bool(tf.config.experimental.get_memory_growth(gpu)) if forced is None else forced
 
 
 def _is_deterministic() -> Optional[bool]:
