@@ -17,8 +17,10 @@ SOFTWARE = (
     "cudnn",
     "jit",
     "tf32",
+    "policy",
     "deterministic",
     "xla_flags",
+    "memory_growth",
 )
 """What the workload reports that can change its figures or its mathematics."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 
@@ -13,6 +14,8 @@ from harness.images import ImageHere
 from harness.matrix import expand, parse
 from harness.model import Case, Device, ImageIdentity, PlannedCase
 from harness.plan import FoundData, Resolved, plan
+from harness.workload.output import surroundings
+from tests.unit.workload import fakes
 
 MATRIX = "axes: {model: [model-a], dataset: [synthetic]}\n"
 VERSIONS = {name: f"{name} 1" for name in SOFTWARE}
@@ -103,11 +106,31 @@ def test_host_gpu_and_image_do_not_change_the_case_key(
     assert here.key == planned(case_of()).key
 
 
-@pytest.mark.parametrize("name", SOFTWARE)
-def test_each_version_and_effective_setting_changes_the_software_key(name: str) -> None:
-    key = software_key(VERSIONS)
-    assert software_key({**VERSIONS, name: "2"}) != key
-    assert software_key({k: v for k, v in VERSIONS.items() if k != name}) != key
+@pytest.fixture(params=fakes.FAKES)
+def told(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """The record's `versions`, as the workload on a framework tells them."""
+    return versions_of(request.param)
+
+
+def versions_of(framework: str) -> dict[str, Any]:
+    with fakes.backend_on_fakes(framework, fakes.Device()) as backend:
+        model = MagicMock()
+        model.layers[-1].bias.value.devices.return_value = [MagicMock()]  # JAX's one
+        tells = surroundings(backend, model, False)
+    # What no fake knows is some text: the names alone matter here.
+    return {name: str(value) for name, value in {**tells["versions"], **tells["effective"]}.items()}
+
+
+def test_each_version_and_effective_setting_changes_the_software_key(told: dict[str, Any]) -> None:
+    key = software_key(told)
+    assert {"python", "keras", "jit", "policy", "memory_growth"} <= set(told)
+    for name in told:
+        assert software_key({**told, name: "another"}) != key, name
+        assert software_key({k: v for k, v in told.items() if k != name}) != key, name
+
+
+def test_the_software_key_holds_nothing_that_no_framework_tells() -> None:
+    assert set(SOFTWARE) == {name for framework in fakes.FAKES for name in versions_of(framework)}
 
 
 def test_what_is_no_software_does_not_change_the_software_key() -> None:

@@ -87,7 +87,7 @@ def test_the_software_key_changes_with_each_version_and_effective_setting() -> N
     keys = {software_key({**versions, name: "other"}) for name in versions}
     assert len({software_key(versions), *keys}) == len(versions) + 1
     assert software_key({}) is None
-    assert software_key({**versions, "memory_growth": True}) == software_key(versions)
+    assert software_key({**versions, "host": "other"}) == software_key(versions)
 
 
 # ------------------------------------------------------------------ the spec
