@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import MagicMock
 
+import numpy as np
 import pytest
 
-from tests.unit.workload.fakes import Device, backend_on_fakes
+from tests.unit.workload.fakes import BATCH, Device, backend_on_fakes
 
 GROWTH = "TF_FORCE_GPU_ALLOW_GROWTH"
 
@@ -50,3 +52,45 @@ def test_no_memory_grows_where_no_gpu_is_used(tensorflow: Any) -> None:
     config.get_visible_devices.return_value = []
     os.environ[GROWTH] = "true"
     assert backend.effective(False)["memory_growth"] is False
+
+
+# ------------------------------------------------------------------ PyTorch's compiler
+
+
+def keras_model(ran: list[str]) -> Any:
+    """A model that calls itself as Keras does: by whatever its `call` is at the time."""
+    made = MagicMock(is_compiled_by_torch=False)
+    made.call = lambda x, training: ran.append("the model")
+    made.side_effect = lambda x, training: made.call(x, training=training)
+    made.train_step = made.test_step = lambda batch: made(batch[0], training=True)
+    return made
+
+
+@pytest.mark.parametrize("jit", [True, False])
+def test_jit_compiles_each_models_forward_pass_once_on_pytorch(jit: bool) -> None:
+    ran: list[str] = []
+
+    def compiler(call: Any) -> Any:
+        def compiled(x: Any, training: bool) -> None:
+            ran.append("what was compiled of")
+            call(x, training=training)
+
+        return compiled
+
+    images, labels = np.zeros((BATCH, 2), np.float32), np.zeros((BATCH, 10), np.float32)
+    trained, loaded = keras_model(ran), keras_model(ran)
+    with backend_on_fakes("torch", Device()) as backend:
+        import torch
+
+        torch.compile = MagicMock(side_effect=compiler)
+        for made in (
+            lambda: backend.trainer(trained, (images, labels), BATCH, 0, jit),
+            lambda: backend.validator(trained, (images, labels), BATCH, jit),
+            lambda: backend.predictor(loaded, images, BATCH, jit),
+        ):
+            stepper = made()
+            stepper.begin(0)
+            stepper.run(1)
+        assert torch.compile.call_count == (2 if jit else 0)
+        assert backend.effective(jit)["jit"] is jit
+    assert ran == (["what was compiled of", "the model"] if jit else ["the model"]) * 3

@@ -49,18 +49,19 @@ def model(device: Device) -> Any:
     return made
 
 
+@pytest.mark.parametrize("jit", [False, True], ids=["", "jit"])
 @pytest.mark.parametrize("kind", ["trainer", "validator", "predictor"])
 def test_no_step_is_under_way_when_the_clock_is_read(
-    backend: Any, device: Device, model: Any, kind: str
+    backend: Any, device: Device, model: Any, kind: str, jit: bool
 ) -> None:
     images = np.zeros((IMAGES, 2), np.float32)
     labels = np.zeros((IMAGES, 10), np.float32)
     if kind == "trainer":
-        stepper = backend.trainer(model, (images, labels), BATCH, 0, False)
+        stepper = backend.trainer(model, (images, labels), BATCH, 0, jit)
     elif kind == "validator":
-        stepper = backend.validator(model, (images, labels), BATCH, False)
+        stepper = backend.validator(model, (images, labels), BATCH, jit)
     else:
-        stepper = backend.predictor(model, images, BATCH, False)
+        stepper = backend.predictor(model, images, BATCH, jit)
 
     result = blocks.run_pass(stepper, 0, Pace(), device.clock, _ignore)
 
