@@ -117,6 +117,10 @@ def apptainer() -> Iterator[Subject]:
         lacking("HARNESS_TEST_SIF names no SIF file that holds python3")
     runtime = ApptainerRuntime(program)
     me = (os.getuid(), os.getgid())
+    untold = (
+        "no engine tells why a process was killed; tests/integration/test_apptainer.py looks at "
+        "whether the limit holds"
+    )
     cannot = {
         "streams": ONE_PIPE,
         "broken stream": ONE_PIPE,
@@ -124,9 +128,17 @@ def apptainer() -> Iterator[Subject]:
         "missing folder": "it refuses by an exit code of its own",
         "device nodes": "its option --rocm gives the cards",
         "isolation": "tests/integration/test_apptainer.py looks at what it isolates",
+        "memory limit": untold,
     }
+
+    def rehearse(spec: LaunchSpec) -> None:
+        # Unlike with the others that cannot, a refusal is not certain: the installation decides.
+        if spec.memory_limit is not None:
+            cannot_have(f"{runtime.name}: {untold}")
+        runtime.rehearse(spec)
+
     with _folder(me) as folder:
-        yield Subject(runtime, runtime.rehearse, folder, me, image, cannot=cannot)
+        yield Subject(runtime, rehearse, folder, me, image, cannot=cannot)
 
 
 @contextmanager
