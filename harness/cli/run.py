@@ -71,6 +71,8 @@ def matrix(
         parallel=parallel,
         price=prices[0],
     )
+    if rerun is not None and resume is None:
+        raise InputError("--rerun says what a run that goes on measures again", "add --resume RUN")
     if on and not where.here:
         raise InputError("--on and --executor both say where to measure", "leave one of them out")
     if on:
@@ -96,8 +98,6 @@ def matrix(
         measure_on(priced, (parsed, text, file), there, request.selection, folders, keep)
     if keep:
         raise InputError("--keep is of a run on another machine", "add --on ssh://…")
-    if rerun is not None and resume is None:
-        raise InputError("--rerun says what a run that goes on measures again", "add --resume RUN")
     going_on = find_run(resume, results) if resume is not None else None
     _measure(
         parsed,
