@@ -18,7 +18,7 @@ from typing import IO, Any
 from harness.errors import MachineError
 from harness.remote.address import Address
 from harness.remote.agent import MARK
-from harness.remote.trouble import SSH_FAILED, LostConnectionError, explain
+from harness.remote.trouble import SSH_FAILED, BrokeOffError, explain
 
 CONFIG_SETTING = "HARNESS_SSH_CONFIG"
 """Names another file than ~/.ssh/config."""
@@ -134,7 +134,7 @@ class Stream:
     address: Address
     process: subprocess.Popen[bytes]
     out: IO[bytes]
-    errors: list[bytes]
+    errors: _Collected
 
     def answers(self) -> Iterator[Any]:
         """What the agent says, line by line, until the connection ends."""
@@ -145,11 +145,11 @@ class Stream:
     def close(self) -> None:
         """Wait for its end. Raises LostConnectionError where it did not end well."""
         code = self.process.wait()
-        text = b"".join(self.errors).decode("utf-8", "replace")
+        text = self.errors.whole().decode("utf-8", "replace")
         if code == SSH_FAILED or code < 0:
             raise explain(self.address, text)
         if code:
-            raise LostConnectionError(f"{self.address}: {text.strip() or f'exit code {code}'}")
+            raise BrokeOffError(f"{self.address}: {text.strip() or f'exit code {code}'}")
 
 
 def script(text: str, *arguments: str) -> str:
@@ -178,22 +178,33 @@ def _fed(process: subprocess.Popen[bytes], stdin: IO[bytes] | bytes) -> tuple[by
         with contextlib.suppress(BrokenPipeError):
             process.stdin.close()
         process.wait()
-    return b"".join(out), b"".join(err)
+    return out.whole(), err.whole()
+
+
+class _Collected:
+    """What comes out of `stream`, read by a thread."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._pieces: list[bytes] = []
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            self._pieces.extend(iter(lambda: self._stream.read(1 << 16), b""))
+
+    def whole(self) -> bytes:
+        """All of it, once the process has ended."""
+        self._thread.join(timeout=5)
+        return b"".join(self._pieces)
 
 
 @contextmanager
-def _collected(stream: IO[bytes] | None) -> Iterator[list[bytes]]:
-    """What comes out of `stream`, read by a thread; whole when the context has ended."""
-    pieces: list[bytes] = []
-
-    def read() -> None:
-        assert stream is not None
-        with contextlib.suppress(OSError, ValueError):
-            pieces.extend(iter(lambda: stream.read(1 << 16), b""))
-
-    thread = threading.Thread(target=read, daemon=True)
-    thread.start()
+def _collected(stream: IO[bytes] | None) -> Iterator[_Collected]:
+    assert stream is not None
+    collected = _Collected(stream)
     try:
-        yield pieces
+        yield collected
     finally:
-        thread.join(timeout=5)
+        collected.whole()

@@ -16,6 +16,14 @@ class LostConnectionError(MachineError):
     """The machine does not answer, or no longer: it may, if asked again."""
 
 
+class BrokeOffError(LostConnectionError):
+    """What was said there broke off, and ssh itself has nothing to say of it."""
+
+
+class GoneError(MachineError):
+    """The job's folder is no longer there."""
+
+
 @dataclass(frozen=True)
 class _Trouble:
     """`passes`: it may be gone when asked again."""
@@ -54,6 +62,7 @@ _TABLE = (
         r"Could not resolve hostname|Name or service not known",
         "there is no host {name}, or no name server answers",
         "look at the address, and at Host in ~/.ssh/config",
+        passes=True,  # the first look is not repeated: a wrong name fails at once
     ),
     _Trouble(
         r"Bad configuration option|terminating, \d+ bad configuration|Bad owner or permissions"

@@ -23,6 +23,7 @@ STRICT = "No ED25519 host key is known for [127.0.0.2]:2222 and you have request
 DENIED = "me@127.0.0.2: Permission denied (publickey).\n"
 REFUSED = "ssh: connect to host 127.0.0.2 port 2222: Connection refused\n"
 NO_NAME = "ssh: Could not resolve hostname gpu: Name or service not known\n"
+NO_NAME_NOW = "ssh: Could not resolve hostname gpu: Temporary failure in name resolution\n"
 TIMED_OUT = "ssh: connect to host 127.0.0.2 port 2222: Connection timed out\n"
 NO_ROUTE = "ssh: connect to host 127.0.0.2 port 2222: No route to host\n"
 KEX = "kex_exchange_identification: Connection closed by remote host\n"
@@ -42,7 +43,8 @@ OLD = (
         (UNKNOWN, "is not known here", "ssh -p 2222 me@127.0.0.2", False),
         (STRICT, "is not known here", "ssh -p 2222 me@127.0.0.2", False),
         (DENIED, "refuses this user's keys", "ssh-copy-id", False),
-        (NO_NAME, "there is no host 127.0.0.2", "~/.ssh/config", False),
+        (NO_NAME, "there is no host 127.0.0.2", "~/.ssh/config", True),
+        (NO_NAME_NOW, "no name server answers", "~/.ssh/config", True),
         (OPTION, "line 3: Bad configuration option: hots", "mend the file", False),
         (OLD, "no algorithm in common", "update", False),
         (REFUSED, "nothing listens at ssh://me@127.0.0.2:2222", "port right", True),
