@@ -159,6 +159,10 @@ def locate_weights(needed: Mapping[str, WeightsFile]) -> Path:
                 f"the ImageNet weights of {name} are not in {folder} ({wanted.file})",
                 f"put the file there, name its folder in {WEIGHTS_SETTING}, or use weights: random",
             )
-        if file_digest(path, "md5") != wanted.md5:
+        try:
+            found = file_digest(path, "md5")
+        except OSError as error:
+            raise MachineError(f"{path} cannot be read: {error.strerror}") from error
+        if found != wanted.md5:
             raise MachineError(f"{path} is not the file that Keras publishes", "fetch it again")
     return folder.resolve()

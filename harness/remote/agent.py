@@ -144,20 +144,39 @@ def answers(path: str) -> bool:
 
 
 def sizes(_job: str, *paths: str) -> None:
-    """The size of each ``data/…`` or ``weights/…``, where the harness looks for it; else null."""
+    """The size of each ``data/…`` or ``weights/…``, where the harness looks for it; else null.
+
+    Those of one folder stand in one folder there: the first of those that have most of them.
+    """
     home = os.path.expanduser("~")
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(home, ".cache")
     keras = os.path.join(home, ".keras", "models")
-    folders = {
+    roots = {
         "data": [os.environ.get("HARNESS_DATA_DIR"), os.path.join(cache, "harness", "data")],
         "weights": [os.environ.get("HARNESS_WEIGHTS_DIR") or keras],
     }  # type: Dict[str, List[Optional[str]]]
-    found = {}
+    together = {}  # type: Dict[str, List[str]]
     for path in paths:
-        kind, _, name = path.partition("/")
-        there = [os.path.join(folder, name) for folder in folders[kind] if folder]
-        found[path] = next((os.path.getsize(p) for p in there if os.path.isfile(p)), None)
+        together.setdefault(os.path.dirname(path), []).append(path)
+    found = {}  # type: Dict[str, Optional[int]]
+    for names in together.values():
+        kind = names[0].partition("/")[0]
+        each = [sizes_in(root, names) for root in roots[kind] if root]
+        most = max(map(known, each))
+        found.update(next(one for one in each if known(one) == most))
     say(found)
+
+
+def known(found: Dict[str, Optional[int]]) -> int:
+    return sum(size is not None for size in found.values())
+
+
+def sizes_in(root: str, paths: List[str]) -> Dict[str, Optional[int]]:
+    found = {}  # type: Dict[str, Optional[int]]
+    for path in paths:
+        there = os.path.join(root, path.partition("/")[2])
+        found[path] = os.path.getsize(there) if os.path.isfile(there) else None
+    return found
 
 
 def put(job: str, path: str, size: str, sha256: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -72,11 +72,17 @@ def _missing(talk: Talk, found: Found, supplies: Sequence[Supply]) -> list[Suppl
     names = [supply.name for supply in supplies]
     command = shlex.join([found.python, "-", "sizes", "-", *names])
     there = talk.checked(talk.connection.run(command, agent_source())).answer()
-    lacking = [supply for supply in supplies if there[supply.name] != supply.size]
-    if not any(_are_weights(supply) for supply in lacking):
-        return lacking
-    # One folder has them all: that of the machine, or the job's.
-    return [supply for supply in supplies if supply in lacking or _are_weights(supply)]
+    return lacking(supplies, there)
+
+
+def lacking(supplies: Sequence[Supply], there: Mapping[str, int | None]) -> list[Supply]:
+    """All of each folder of which any file is not `there` in its size: one folder has them all."""
+    short = {_folder(supply) for supply in supplies if there[supply.name] != supply.size}
+    return [supply for supply in supplies if _folder(supply) in short]
+
+
+def _folder(supply: Supply) -> PurePosixPath:
+    return PurePosixPath(supply.name).parent
 
 
 def _are_weights(supply: Supply) -> bool:

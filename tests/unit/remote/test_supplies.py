@@ -8,11 +8,14 @@ from pathlib import Path
 import pytest
 
 import harness.plan.cases as plan_cases
+import harness.plan.data as plan_data
 from harness.catalog import datasets, weights_files
+from harness.errors import MachineError
 from harness.matrix import Selection, parse
-from harness.plan.data import file_digest
+from harness.plan.data import file_digest, locate_weights
 from harness.remote import agent
-from harness.remote.supplies import here
+from harness.remote.preparing import lacking
+from harness.remote.supplies import Supply, here
 
 MATRIX = "axes: {model: [model-a], dataset: [synthetic]}\ndefaults: {weights: imagenet}\n"
 
@@ -30,6 +33,30 @@ def test_weights_go_along_where_all_are_here(
     monkeypatch.setattr(plan_cases, "weights_files", lambda: known)
     (supply,) = here(parse(MATRIX), ("auto",), Selection(), None)
     assert (supply.name, supply.size) == (f"weights/{wanted.file}", 7)
+
+
+def test_weights_that_cannot_be_read_stay_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, algorithm: str) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setenv("HARNESS_WEIGHTS_DIR", str(tmp_path))
+    monkeypatch.setattr(plan_data, "file_digest", refuse)
+    wanted = {"vgg19": weights_files()["vgg19"]}
+    (tmp_path / wanted["vgg19"].file).write_bytes(b"weights")
+    with pytest.raises(MachineError, match="cannot be read: Permission denied"):
+        locate_weights(wanted)
+    assert here(parse(MATRIX), ("auto",), Selection(), None) == []
+
+
+@pytest.mark.parametrize("there", [{"data/a/1": 1}, {"data/a/1": 1, "data/a/2": 3}, {}])
+def test_a_folder_of_which_a_file_is_lacking_is_sent_whole(there: dict[str, int]) -> None:
+    sizes = {"data/a/1": 1, "data/a/2": 2, "data/b/1": 1, "weights/w": 9}
+    supplies = [Supply(name, Path(name), size) for name, size in sizes.items()]
+    found = {**dict.fromkeys(sizes), "data/b/1": 1, "weights/w": 9, **there}
+    assert [supply.name for supply in lacking(supplies, found)] == ["data/a/1", "data/a/2"]
+    assert lacking(supplies, sizes) == []
 
 
 def test_a_dataset_goes_along_by_its_place_below_the_jobs_data(
@@ -67,3 +94,17 @@ def test_a_machine_is_asked_where_the_harness_would_look(
         "weights/a.gz": None,
         "data/w.h5": None,
     }
+
+
+def test_files_that_stand_in_two_folders_there_are_whole_in_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HARNESS_DATA_DIR", str(tmp_path / "own"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for path in ("own/mnist/a", "cache/harness/data/mnist/b", "cache/harness/data/mnist/c"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(b"x")
+    agent.sizes("-", "data/mnist/a", "data/mnist/b", "data/mnist/c")
+    (line,) = [text for text in capsys.readouterr().out.splitlines() if text]
+    found = {"data/mnist/a": None, "data/mnist/b": 1, "data/mnist/c": 1}
+    assert json.loads(line[len(agent.MARK) :]) == found
