@@ -350,13 +350,14 @@ def follow(job: str, offset: str, journal_offset: str) -> None:
     Also what the attempts leave that the journal names from `journal_offset` on.
     """
     at, journal_at, beat = int(offset), int(journal_offset), 0.0
+    told = {}  # type: Dict[str, Any]
     path = os.path.join(job, "events.jsonl")
     while True:
         how = state(job)  # before the file is read: what it wrote until then is told
         for line in whole_lines(path, at):
             at += len(line)
             say({"at": at, "line": line.decode("utf-8", "replace").strip()})
-        journal_at = tell_attempts(os.path.join(job, "results"), journal_at)
+        journal_at = tell_attempts(os.path.join(job, "results"), journal_at, told)
         if how["state"] != "running":
             return say(how)
         if time.time() - beat > BEAT_S:
@@ -376,8 +377,11 @@ def whole_lines(path: str, at: int) -> List[bytes]:
     return data[: data.rfind(b"\n") + 1].splitlines(True)
 
 
-def tell_attempts(results: str, at: int) -> int:
-    """The files of each attempt that the journal names from the byte `at` on, then its line."""
+def tell_attempts(results: str, at: int, told: Dict[str, Any]) -> int:
+    """The files of each attempt that the journal names from the byte `at` on, then its line.
+
+    `told` is what `run.json` was when it was last sent: it goes again where it has changed.
+    """
     for run in map(os.path.basename, listed(results)):
         for line in whole_lines(os.path.join(results, run, "records.jsonl"), at):
             try:
@@ -386,22 +390,35 @@ def tell_attempts(results: str, at: int) -> int:
             except (ValueError, KeyError):  # a full disk's; the whole run arrives at the end
                 return at
             attempt = run + "/cases/%s/r%d/a%d" % names
-            tell_file(results, run + "/run.json")
+            facts = run + "/run.json"
+            stamp = stamp_of(os.path.join(results, facts))
+            if stamp != told.get(facts):
+                tell_file(results, facts)
+                told[facts] = stamp
             for name in sorted(map(os.path.basename, listed(os.path.join(results, attempt)))):
-                tell_file(results, attempt + "/" + name)
+                tell_file(results, attempt + "/" + name, LARGE)
             say({"path": run + "/records.jsonl", "line": line.decode()})
             at += len(line)
     return at
 
 
-def tell_file(results: str, path: str) -> None:
-    """A file below `results`; nothing of one that is large, which comes with the whole run."""
+def stamp_of(path: str) -> Any:
+    """What a file has another of once it is written anew; None where there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
+
+
+def tell_file(results: str, path: str, largest: Optional[int] = None) -> None:
+    """A file below `results`; nothing of one above `largest`, which comes with the whole run."""
     try:
         with open(os.path.join(results, path), "rb") as file:
-            data = file.read(LARGE + 1)
+            data = file.read() if largest is None else file.read(largest + 1)
     except OSError:  # it is a folder, or is gone
         return
-    if len(data) <= LARGE:
+    if largest is None or len(data) <= largest:
         say({"path": path, "data": base64.b64encode(data).decode()})
 
 

@@ -15,9 +15,14 @@ from harness.remote.mirror import Mirror
 from tests.unit.remote.folders import a_run, add_attempt
 
 
-def told(results: Path, at: int, capsys: pytest.CaptureFixture[str]) -> tuple[list[Any], int]:
+def told(
+    results: Path,
+    at: int,
+    capsys: pytest.CaptureFixture[str],
+    before: dict[str, Any] | None = None,
+) -> tuple[list[Any], int]:
     """What the agent says of the journal from `at` on, and where it has come."""
-    after = agent.tell_attempts(str(results), at)
+    after = agent.tell_attempts(str(results), at, {} if before is None else before)
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith(agent.MARK)]
     return [json.loads(line[len(agent.MARK) :]) for line in lines], after
 
@@ -86,6 +91,20 @@ def test_a_large_file_waits_for_the_whole_run(
     (attempt / "log.txt").write_bytes(bytes(agent.LARGE))
     names = [word["path"].rpartition("/")[2] for word in told(there.parent, 0, capsys)[0]]
     assert names == ["run.json", "log.txt", "record.json", "records.jsonl"]
+
+
+def test_the_run_s_facts_are_sent_where_they_have_changed_however_large(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    there, before, at = a_run(tmp_path / "there"), dict[str, Any](), 0
+    sent = []
+    for number, facts in enumerate(["{}", None, " " * agent.LARGE + "{}", None], start=1):
+        if facts is not None:
+            (there / "run.json").write_text(facts)
+        add_attempt(there, number)
+        words, at = told(there.parent, at, capsys, before)
+        sent.append("run/run.json" in [word["path"] for word in words])
+    assert sent == [True, False, True, False]
 
 
 def test_a_damaged_line_ends_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
