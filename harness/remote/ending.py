@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import ExitCode, HarnessError, MachineError
+from harness.results.run import RUN_FILE
 
 LAST_LINES = 8
-_MEASURED = (ExitCode.OK, ExitCode.CASES_FAILED, ExitCode.INTERRUPTED)
+_MEASURED = (ExitCode.OK, ExitCode.CASES_FAILED)
+_STOPPED = (ExitCode.INTERRUPTED, -signal.SIGTERM, -signal.SIGINT)
 
 
 @dataclass(frozen=True)
@@ -28,9 +31,16 @@ class Ended:
     whole: bool = True
 
 
-def judge(label: str, how: Mapping[str, Any], log: str, folder: Path | None) -> Ended:
-    """What `how` (the agent's word), the log and the folder come to."""
+def judge(
+    label: str, how: Mapping[str, Any], log: str, folder: Path | None, asked: bool = False
+) -> Ended:
+    """What `how` (the agent's word), the log and the folder come to.
+
+    `asked`: the user asked it to stop, so that this is no failure.
+    """
     code = how.get("code")
+    if code in _STOPPED and (asked or (code == ExitCode.INTERRUPTED and folder is not None)):
+        return Ended(label, ExitCode.INTERRUPTED, folder)
     kept = " (what was measured is kept)" if folder is not None else ""
     if how["state"] != "ended" or code is None or code < 0:
         why = f"it was killed by {_signal_name(code)}" if code else "it was killed or restarted"
@@ -39,13 +49,26 @@ def judge(label: str, how: Mapping[str, Any], log: str, folder: Path | None) -> 
             "look at that machine's kernel log and memory, then start again",
         )
         return Ended(label, ExitCode.MACHINE_LACKS, folder, error)
-    if code in _MEASURED and folder is not None:
-        return Ended(label, code, folder)
-    message, step = own_words(log)
+    crashed = False
+    if folder is not None and code in _MEASURED:
+        if _in_order(folder):
+            return Ended(label, code, folder)
+        crashed = True
+    message, step = ("", "") if crashed else own_words(log)
     if not message:
         message = f"the harness there ended with exit code {code}{_quoted(log)}"
     failed = MachineError(f"{message}{kept}", step)
-    return Ended(label, code or ExitCode.MACHINE_LACKS, folder, failed)
+    exit_code = ExitCode.MACHINE_LACKS if crashed or not code else code
+    return Ended(label, exit_code, folder, failed)
+
+
+def _in_order(folder: Path) -> bool:
+    """Whether the run came to its own end: a crash has the exit code of a failed case."""
+    try:
+        told = json.loads((folder / RUN_FILE).read_text("utf-8"))
+        return told["invocations"][-1]["finished_at"] is not None
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
 
 
 def own_words(log: str) -> tuple[str, str]:

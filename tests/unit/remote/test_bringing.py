@@ -104,6 +104,7 @@ second line
 def test_how_a_run_elsewhere_ended(
     tmp_path: Path, how: dict[str, object], log: str, here: bool, code: int, said: str | None
 ) -> None:
+    (tmp_path / "run.json").write_text('{"invocations": [{"finished_at": "then"}]}')
     ended = judge("gpu1", how, log, tmp_path if here else None)
     assert ended.code == code
     if said is None:
@@ -111,6 +112,29 @@ def test_how_a_run_elsewhere_ended(
     else:
         assert ended.error is not None
         assert said in ended.error.message
+
+
+@pytest.mark.parametrize("facts", ['{"invocations": [{"finished_at": null}]}', "", "[]"])
+@pytest.mark.parametrize("code", [0, 1])
+def test_a_run_that_did_not_come_to_its_end_has_failed(
+    tmp_path: Path, code: int, facts: str
+) -> None:
+    (tmp_path / "run.json").write_text(facts)
+    log = "error: of a case\nTraceback\nValueError: x\n"
+    ended = judge("gpu1", {"state": "ended", "code": code}, log, tmp_path)
+    assert (ended.code, ended.folder) == (3, tmp_path)
+    assert ended.error is not None
+    assert "| ValueError: x" in ended.error.message
+    assert "what was measured is kept" in ended.error.message
+
+
+@pytest.mark.parametrize("code", [130, -15, -2])
+def test_what_the_user_has_asked_for_is_no_error(code: int) -> None:
+    how = {"state": "ended", "code": code}
+    ended = judge("gpu1", how, "", None, asked=True)
+    assert (ended.code, ended.error) == (130, None)
+    assert judge("gpu1", how, "", None).error is not None
+    assert judge("gpu1", {"state": "ended", "code": -9}, "", None, asked=True).error is not None
 
 
 def test_the_worst_of_several_is_the_exit_code() -> None:
