@@ -53,7 +53,7 @@ def attach(
     if len(set(names)) < len(names):  # several jobs of one machine
         names = [f"{name} {state.job}" for name, state in zip(names, chosen, strict=True)]
     pairs = zip(names, chosen, strict=True)
-    follow([(name, _maker(name, state)) for name, state in pairs], lambda job: job.take_up())
+    follow([(name, _maker(name, state)) for name, state in pairs], lambda _, job: job.take_up())
 
 
 def _forget(jobs: Sequence[JobState]) -> None:

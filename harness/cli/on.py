@@ -55,6 +55,9 @@ def measure_on(
     from harness.remote.supplies import here
 
     addresses = [parse_address(text) for text in machines]
+    for number, address in enumerate(addresses):
+        if address in addresses[:number]:
+            raise InputError(f"--on names {address} twice", "leave one of the two out")
     if len(addresses) > 1 and options.machine is not None:
         raise InputError(
             "--machine names one machine, and --on names several",
@@ -65,16 +68,16 @@ def measure_on(
     images = own_catalog()
     supplies = here(parsed, options.gpu.split(","), selection, data_dir)
     names = labels(addresses)
-    orders = {
-        name: Order(text, file.name, _priced(options, price), supplies, results, keep, images)
-        for name, price in zip(names, machines.values(), strict=True)
-    }
+    orders = [
+        Order(text, file.name, _priced(options, price), supplies, results, keep, images)
+        for price in machines.values()
+    ]
 
     def maker(number: int) -> Make:
         return lambda tell, stopped: Job(addresses[number], names[number], tell, stopped)
 
     makers = [(name, maker(number)) for number, name in enumerate(names)]
-    follow(makers, lambda job: job.begin(orders[job.label]))
+    follow(makers, lambda number, job: job.begin(orders[number]))
 
 
 def _priced(options: RunOptions, price: Price | None) -> RunOptions:
@@ -83,8 +86,11 @@ def _priced(options: RunOptions, price: Price | None) -> RunOptions:
     return replace(options, price_per_hour=price.per_hour, currency=price.currency)
 
 
-def follow(makers: Sequence[tuple[str, Make]], work: Callable[[Job], Ended]) -> None:
-    """Do `work` for every job, show it, report. Ends the process with the worst exit code."""
+def follow(makers: Sequence[tuple[str, Make]], work: Callable[[int, Job], Ended]) -> None:
+    """Do `work` for every job and its number, show it, report.
+
+    Ends the process with the worst exit code.
+    """
     from harness.cli.interruption import Interruption
     from harness.console import display
     from harness.remote import side_by_side

@@ -10,7 +10,8 @@ from harness.remote.ending import Ended
 from harness.remote.job import Job
 from harness.remote.talk import Given
 
-Work = Callable[[Job], Ended]
+Work = Callable[[int, Job], Ended]
+"""What is done for a job and its number."""
 
 
 def side_by_side(jobs: Sequence[Job], work: Work) -> list[Ended]:
@@ -19,7 +20,7 @@ def side_by_side(jobs: Sequence[Job], work: Work) -> list[Ended]:
 
     def one(number: int, job: Job) -> None:
         try:
-            ended[number] = work(job)
+            ended[number] = work(number, job)
         except Given:
             ended[number] = Ended(job.label, ExitCode.INTERRUPTED, job.arrived, whole=False)
         except HarnessError as error:
