@@ -30,8 +30,14 @@ LEAST = (3, 10)
 OURS = "dl-feasibility-harness-job"
 """The file by which a job's folder is told from any other, before it is removed."""
 
+GOES_ON = 75
+"""The exit code of a clean-up that is refused because the run goes on."""
+
 BEAT_S = 5.0
 POLL_S = 0.2
+START_S = 20.0
+"""How long a run's parent may take until it has started the run."""
+
 LARGE = 4 << 20
 """A larger file of an attempt is not sent before the run has ended."""
 
@@ -279,10 +285,16 @@ def start(job: str) -> None:
     with open(os.path.join(job, "log"), "ab") as log, open(os.devnull, "rb") as nothing:
         line = [sys.executable, os.path.join(job, "agent.py"), "supervise", job]
         subprocess.Popen(line, stdin=nothing, stdout=log, stderr=log, start_new_session=True)
-    deadline = time.time() + 20
-    while not os.path.exists(os.path.join(job, "pid")) and time.time() < deadline:
-        time.sleep(0.05)
+    appears(os.path.join(job, "pid"))
     return say({"started": True})
+
+
+def appears(path: str) -> bool:
+    """Whether the file is there, or comes in a while."""
+    deadline = time.time() + START_S
+    while not os.path.exists(path) and time.time() < deadline:
+        time.sleep(0.05)
+    return os.path.exists(path)
 
 
 def supervise(job: str) -> None:
@@ -337,7 +349,7 @@ def state(job: str) -> Dict[str, Any]:
     os.close(lock)
     if not os.path.exists(os.path.join(job, "pid")):
         age = time.time() - os.path.getmtime(os.path.join(job, "exit"))
-        if age < 20:  # its parent has not got so far yet
+        if age < START_S:  # its parent has not got so far yet
             return {"state": "running"}
     with open(os.path.join(job, "exit")) as file:  # written between the two looks
         text = file.read().strip()
@@ -425,8 +437,9 @@ def tell_file(results: str, path: str, largest: Optional[int] = None) -> None:
 def stop(job: str) -> None:
     """Ask the run to end: it ends its case, and journals it."""
     how = state(job)
-    if how["state"] == "running":
-        with open(os.path.join(job, "pid")) as file:
+    pid = os.path.join(job, "pid")
+    if how["state"] == "running" and appears(pid):
+        with open(pid) as file, contextlib.suppress(ProcessLookupError):
             os.kill(int(file.read()), signal.SIGTERM)
     say(how)
 
@@ -458,7 +471,8 @@ def clean(job: str) -> None:
     if not os.path.isfile(os.path.join(job, OURS)):
         return say({"cleaned": not os.path.isdir(job)})
     if state(job)["state"] == "running":
-        raise SystemExit("the run goes on")
+        sys.stderr.write("the run goes on\n")
+        raise SystemExit(GOES_ON)
     env = environment_of(job)
     shutil.rmtree(job, ignore_errors=True)
     jobs = os.path.dirname(job)

@@ -13,22 +13,24 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from harness.errors import MachineError
+from harness.errors import HarnessError, MachineError
 from harness.events import OnEvent, Stopped
 from harness.remote import state as states
 from harness.remote.address import Address, parse_address
 from harness.remote.bringing import Incoming, unpack
+from harness.remote.clearing import clear, clear_unless_begun
 from harness.remote.ending import Ended, judge
 from harness.remote.event_lines import decode
 from harness.remote.mirror import Mirror
 from harness.remote.preparing import Order, look, make_ready, new_state
-from harness.remote.ssh import Connection
+from harness.remote.ssh import Connection, Stream
 from harness.remote.state import JobState
 from harness.remote.talk import Given, Talk
-from harness.remote.trouble import LostConnectionError
+from harness.remote.trouble import BrokeOffError, GoneError, LostConnectionError
 from harness.results.files import write_atomic
 
 LOG_BYTES = 1 << 20
+_AGAIN = "start it again: harness matrix FILE --on …"
 
 
 class Job:
@@ -40,6 +42,8 @@ class Job:
         self.label = label
         self._talk = Talk(address, tell, stopped)
         self._done = threading.Event()
+        self._left = False
+        self._turn = threading.Lock()  # between the start there and the user's wish to stop
 
     @classmethod
     def of(cls, state: JobState, tell: OnEvent, stopped: Stopped) -> Job:
@@ -65,6 +69,7 @@ class Job:
 
     def leave(self) -> None:
         """End this end's part; what runs there goes on."""
+        self._left = True
         self._talk.connection.cut()
 
     def begin(self, order: Order) -> Ended:
@@ -73,51 +78,102 @@ class Job:
         site = look(talk, order)
         talk.state = new_state(talk, self.label, order, site)
         states.save(talk.state)
-        with states.followed(talk.state), self._stoppable():
+        with self._held():
             try:
                 make_ready(talk, order, site)
+            except (HarnessError, Given):
+                if clear_unless_begun(talk):
+                    raise
             except BaseException:
-                self._give_up()
+                clear_unless_begun(talk)
                 raise
-            self._at(states.RUNNING)
+            self._running()
             talk.note(f"measuring, as job {talk.job.job}")
             return self._finish()
 
     def take_up(self) -> Ended:
         """Go on with a job that was begun before. Raises HarnessError."""
         talk = self._talk
-        with states.followed(talk.job), self._stoppable():
-            how = talk.ask("state") if self._agent_is_there() else {"state": "gone"}
-            if how["state"] == "gone" or (
-                talk.job.stage == states.PREPARING and how["state"] == "waiting"
-            ):
-                self._give_up()
-                had = "what had arrived is here" if self.arrived else "there is nothing to bring"
+        with self._held():
+            unbegun = self._look_again() == "waiting" and talk.job.stage == states.PREPARING
+            if unbegun and clear_unless_begun(talk):
                 raise MachineError(
-                    f"the job {talk.job.job} is no longer there, or had not begun to measure: "
-                    f"{had}",
-                    "start it again: harness matrix FILE --on …",
+                    f"the job {talk.job.job} had not begun to measure: there is nothing to bring",
+                    _AGAIN,
                 )
+            self._running()
             return self._finish()
 
-    def _agent_is_there(self) -> bool:
+    def _look_again(self) -> str:
         talk = self._talk
-        said = talk.patiently(lambda: talk.connection.run(talk.command("state")))
-        return said.answer() is not None
+        try:
+            how = str(talk.ask("state")["state"])
+        except MachineError:
+            if talk.job.stage == states.PREPARING:
+                clear_unless_begun(talk)  # its making may have broken off
+                if not states.is_open(talk.job):
+                    raise GoneError(f"{talk.job.folder} is no longer there") from None
+            raise
+        if how == "gone":
+            raise GoneError(f"{talk.job.folder} is no longer there")
+        return how
+
+    @contextlib.contextmanager
+    def _held(self) -> Iterator[None]:
+        """The job is this process's, and the user is heard. What ends it early tells what next."""
+        talk = self._talk
+        with states.followed(talk.job), self._stoppable():
+            try:
+                yield
+            except GoneError as error:
+                states.forget(talk.job)
+                had = "what had arrived is here" if self.arrived else "there is nothing to bring"
+                raise MachineError(
+                    f"the job {talk.job.job} is no longer there: {had}", _AGAIN
+                ) from error
+            except MachineError as error:
+                if "harness attach" in error.next_step or not states.is_open(talk.job):
+                    raise
+                steps = filter(None, (error.next_step, self._how_to_go_on()))
+                raise MachineError(error.message, "; ".join(steps)) from error
+            except Given:
+                if states.is_open(talk.job) and not self._left:  # then the job is told anyway
+                    talk.note(self._how_to_go_on())
+                raise
+
+    def _how_to_go_on(self) -> str:
+        job = self._talk.job
+        if job.stage == states.PREPARING:
+            there = "it may have begun there"
+        else:
+            there = "what it left is there" if self._done.is_set() else "the run goes on there"
+        return f"{there}: harness attach {job.job}"
+
+    def _running(self) -> None:
+        """It has begun there: from here on it is asked to stop, no longer cut off."""
+        talk = self._talk
+        with self._turn:
+            self._at(states.RUNNING)
+            was_cut = talk.connection.is_cut
+        if was_cut and not self._left:
+            talk.connection = Connection(talk.address)
+            if self._left:  # meanwhile
+                talk.connection.cut()
+            self._ask_to_stop()
 
     def _finish(self) -> Ended:
         talk = self._talk
-        if talk.job.stage == states.PREPARING:
-            self._at(states.RUNNING)
         how = self._follow()
         self._done.set()
+        if how["state"] == "gone":
+            raise GoneError(f"{talk.job.folder} is no longer there")
         log = talk.ask("log", str(LOG_BYTES))["log"]
         folder = talk.patiently(self._bring)
         if folder is not None:
             write_atomic(folder / "remote.log", log)
             self._keep_beside(folder, whole=True)
-        ended = judge(self.label, how, log, folder)
-        self._clean()
+        ended = judge(self.label, how, log, folder, asked=talk.stopped())
+        clear(talk)
         return ended
 
     def _follow(self) -> dict[str, Any]:
@@ -138,10 +194,17 @@ class Job:
                             talk.tell(event)
                     elif "state" in answer:
                         return dict(answer)
-                stream.close()
+                self._close(stream)
             raise LostConnectionError(f"{talk.address} said no more")
 
         return talk.patiently(once)
+
+    def _close(self, stream: Stream) -> None:
+        try:
+            stream.close()
+        except BrokeOffError:
+            self._talk.require_job()
+            raise
 
     def _keep(self, mirror: Mirror, told: dict[str, Any]) -> None:
         """What a finished attempt left; the journal's line comes behind its files."""
@@ -163,13 +226,17 @@ class Job:
         talk = self._talk
         while not self._done.wait(0.2):
             if talk.stopped():
-                if talk.job.stage == states.PREPARING:
-                    talk.connection.cut()
-                    return
-                talk.note("asking the run there to end")
-                with contextlib.suppress(MachineError, Given):
-                    talk.ask("stop")
+                with self._turn:
+                    if talk.job.stage == states.PREPARING:
+                        talk.connection.cut()
+                        return
+                self._ask_to_stop()
                 return
+
+    def _ask_to_stop(self) -> None:
+        self._talk.note("asking the run there to end")
+        with contextlib.suppress(MachineError, Given):
+            self._talk.ask("stop")
 
     def _bring(self) -> Path | None:
         talk = self._talk
@@ -179,13 +246,14 @@ class Job:
         ):
             try:
                 if next(stream.answers(), None) == "tar":
-                    for name in unpack(stream.out, incoming.folder):
+                    arriving = talk.watched(stream.out)
+                    for name in unpack(arriving, incoming.folder):
                         talk.note(f"left out of what it sent, for it is no plain file: {name}")
-                    while stream.out.read(1 << 16):
+                    while arriving.read(1 << 16):
                         pass
             except tarfile.TarError as error:
                 raise LostConnectionError(f"{talk.address}: the results break off") from error
-            stream.close()
+            self._close(stream)
             return incoming.settle(self.arrived)
 
     def _keep_beside(self, folder: Path, whole: bool) -> None:
@@ -193,30 +261,6 @@ class Job:
         job = self._talk.job
         told = {"job": job.job, "harness": job.harness_version, "notes": list(job.notes)}
         write_atomic(folder / "remote.json", json.dumps({**told, "whole": whole}, indent=1) + "\n")
-
-    def _clean(self) -> None:
-        talk = self._talk
-        if talk.job.keep:
-            talk.note(f"kept there: {talk.job.folder}")
-            states.forget(talk.job)
-            return
-        try:
-            talk.ask("clean")
-        except MachineError as error:
-            talk.note(
-                f"{talk.job.folder} is left there ({error.message}); "
-                f"harness attach {talk.job.job} removes it"
-            )
-            return
-        states.forget(talk.job)
-
-    def _give_up(self) -> None:
-        """Nothing was measured: leave nothing behind, as far as the machine lets us."""
-        talk = self._talk
-        with contextlib.suppress(MachineError):  # its state stays, and so does what attach can do
-            said = Connection(talk.address).run(talk.command("clean"))
-            if said.code == 0 or "No such file" in said.err:
-                states.forget(talk.job)
 
     def _at(self, stage: str) -> None:
         state = self._talk.job

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -70,10 +70,23 @@ def forget(state: JobState) -> None:
     shutil.rmtree(jobs_folder() / state.job, ignore_errors=True)
 
 
+def is_open(state: JobState) -> bool:
+    """Whether the job is not done with."""
+    return (jobs_folder() / state.job / STATE_FILE).is_file()
+
+
 @contextmanager
 def followed(state: JobState) -> Iterator[None]:
     """Hold the job: another terminal is refused meanwhile. Raises InputError."""
-    with held(jobs_folder() / state.job, f"another harness follows the job {state.job}"):
+    done = InputError(f"the job {state.job} is done with", "harness attach --list")
+    with ExitStack() as stack:
+        try:
+            busy = f"another harness follows the job {state.job}"
+            stack.enter_context(held(jobs_folder() / state.job, busy))
+        except FileNotFoundError as error:
+            raise done from error
+        if not is_open(state):  # ended by another one, between the look and the lock
+            raise done
         yield
 
 
