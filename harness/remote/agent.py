@@ -255,7 +255,7 @@ def make_environment(env: str, wheel: str) -> None:
     run(make)
     # Without --no-compile half of the time goes into modules that nobody imports.
     quiet = ["--quiet", "--disable-pip-version-check", "--no-input", "--no-compile"]
-    run([*pip, "install", *quiet, wheel])
+    run([*pip, "install", "--no-cache-dir", *quiet, wheel])  # nothing stays elsewhere
 
 
 def run(line: List[str]) -> None:

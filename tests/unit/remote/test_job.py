@@ -108,6 +108,14 @@ def test_a_name_server_that_fails_for_a_while_is_waited_for(
     assert sum("lost the connection" in note for note in notes) == 1
 
 
+def test_a_wrong_name_fails_at_the_first_look(played: Played) -> None:
+    played.instead += [("probe", NO_NAME)] * 2
+    order = Order("", "matrix.yaml", RunOptions(), (), played.results, keep=False)
+    with pytest.raises(MachineError, match="there is no host gpu1"):
+        Job(parse_address("ssh://gpu1"), "gpu1", Notes()).begin(order)
+    assert len(played.asked) == 1
+
+
 def test_what_ends_the_following_says_how_to_go_on(
     played: Played, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -114,6 +114,15 @@ def test_the_agent_answers_from_standard_input(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []  # it leaves nothing
 
 
+def test_an_environment_leaves_nothing_in_pip_s_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[list[str]] = []
+    monkeypatch.setattr(agent, "run", lines.append)
+    agent.make_environment(str(tmp_path), "a.whl")
+    assert "--no-cache-dir" in lines[-1]
+
+
 def test_options_go_as_they_are_and_folders_stay_here() -> None:
     options = RunOptions(gpu="0", only=("model=a b", "batch_size=-1"), strict=True, budget="60s")
     words = options.words()
