@@ -26,16 +26,17 @@ from tests.unit.remote.played import (
     UNFINISHED,
     Played,
     is_open,
-    played,
 )
 
-__all__ = ["played"]
-
 ENDS = MEASURES.format(info=FINISHED)
-LASTS = MEASURES.format(info=UNFINISHED) + "; while [ ! -e go ]; do sleep 0.05; done; " + ENDS
+LASTS = (
+    MEASURES.format(info=UNFINISHED)
+    + "; while [ -e agent.py ] && [ ! -e go ]; do sleep 0.05; done; "
+    + ENDS
+)
 STOPS = (
     f"end() {{ {ENDS}; exit 130; }}\ntrap end TERM\n"
-    f"{MEASURES.format(info=UNFINISHED)}\nwhile :; do sleep 0.05; done"
+    f"{MEASURES.format(info=UNFINISHED)}\nwhile [ -e agent.py ]; do sleep 0.05; done"
 )
 
 
@@ -218,7 +219,6 @@ def test_a_machine_that_is_wiped_while_it_is_followed_is_told_in_words(
     def wiped(talk: Talk) -> None:
         start(talk)
         until((played.job / "measuring").exists)
-        (played.job / "go").touch()
         played.wipe()
 
     with pytest.raises(MachineError) as caught:

@@ -11,9 +11,7 @@ from harness.errors import MachineError
 from harness.remote import parse_address
 from harness.remote.talk import Talk
 from harness.remote.trouble import LostConnectionError
-from tests.unit.remote.played import Played, played
-
-__all__ = ["played"]
+from tests.unit.remote.played import Played
 
 
 def talk_with(machine: Played, patience_s: float) -> Talk:
