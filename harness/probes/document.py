@@ -22,6 +22,8 @@ the process ended does (`harness/judge.py`).
 | resource | another resource ran short: the record's `resource`, where the case ends by it |
 | hint | the same, but it decides only where a GPU was asked for |
 | error | an error of another kind: the cause, where it is the last |
+| doubtful | an error of a class that allocators raise too: the cause, where it follows a refusal |
+| passed-on | an error that names no cause of its own: what came before it decides |
 | aside | the next error follows from an earlier one, and is not the cause |
 | harmless | looks like one of these, and is none |
 

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 
 from harness.model import MemoryEvent, MemoryKind, ResourceEvent
 from harness.probes.logs import LogEvent
-from harness.probes.reading import Aside, OtherError
+from harness.probes.reading import Aside, OtherError, PassedOn
 
 MAX_KEPT = 200
 """Of each kind of memory event the last ones are kept, and the largest request."""
 
 _DECIDING = (MemoryKind.HARD, MemoryKind.HOST)
+_REFUSED = (*_DECIDING, MemoryKind.UNCERTAIN)
 
 
 class Findings:
@@ -20,7 +21,8 @@ class Findings:
 
     `resource` is the last message about another resource that no refused allocation followed,
     `hint` the last that tells something only where a GPU was asked for, `other_error` the last
-    error of another kind that was printed after all of these.
+    error of another kind that was printed after all of these; a doubtful one only where it would
+    be blamed on memory otherwise.
     """
 
     def __init__(self) -> None:
@@ -42,8 +44,10 @@ class Findings:
             case ResourceEvent():
                 self.resource, self.other_error = event, None
             case OtherError():
-                if not self._aside:
+                if not self._aside and (not event.doubtful or self._blamed_on_memory):
                     self.other_error = event.line
+                self._aside = False
+            case PassedOn():
                 self._aside = False
             case Aside():
                 self._aside = True
@@ -71,6 +75,10 @@ class Findings:
         sizes = [event.requested_bytes for event in self._short() if event.requested_bytes]
         return max(sizes, default=None)
 
+    @property
+    def _blamed_on_memory(self) -> bool:
+        return self.resource is None and any(kind in self._kept for kind in _REFUSED)
+
     def _short(self) -> Iterator[MemoryEvent]:
         return (event for _, event in self._largest.values() if event.ran_short)
 
@@ -84,5 +92,5 @@ class Findings:
             self._largest[event.kind] = numbered
         if event.kind in _DECIDING:
             self.resource = None
-        if event.kind in (*_DECIDING, MemoryKind.UNCERTAIN):
+        if event.kind in _REFUSED:
             self.other_error, self._aside = None, False

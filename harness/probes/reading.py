@@ -38,10 +38,11 @@ _SEVERITY = re.compile(
 
 @dataclass(frozen=True)
 class OtherError:
-    """An error of a class that no allocator raises."""
+    """An error of a class that no allocator raises; `doubtful` where allocators raise it too."""
 
     line: str
     offset: int
+    doubtful: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,12 @@ class Aside:
     """The next error follows from an earlier one, or from the interpreter's end."""
 
 
-Said = MemoryEvent | ResourceEvent | OtherError | Aside
+@dataclass(frozen=True)
+class PassedOn:
+    """An error that says no more than what came before it, or than the lines below it will."""
+
+
+Said = MemoryEvent | ResourceEvent | OtherError | Aside | PassedOn
 
 
 def read(line: bytes, needles: tuple[bytes, ...], offset: int) -> Sequence[Said]:
@@ -90,8 +96,10 @@ def _events(rule: Rule, match: re.Match[bytes], line: bytes, offset: int) -> Ite
         yield _memory_event(rule, match, line, offset)
     elif rule.resource is not None:
         yield ResourceEvent(rule.resource, rule.id, _quoted(match, line), rule.hint, offset)
-    elif rule.kind == "error":
-        yield OtherError(_quoted(match, line), offset)
+    elif rule.kind in ("error", "doubtful"):
+        yield OtherError(_quoted(match, line), offset, rule.kind == "doubtful")
+    elif rule.kind == "passed-on":
+        yield PassedOn()
     elif rule.kind == "aside":
         yield Aside()
 

@@ -19,7 +19,7 @@ SIZE = rb"\d{1,15}(?:[.,]\d{1,9})?\s?(?:[KMGTP]i?)?B"
 """A size as allocators print it, with the decimal comma of some locales."""
 
 MEMORY_KINDS = ("notice", "recoverable", "hard", "uncertain", "host")
-OTHER_KINDS = ("resource", "harmless", "error", "aside")
+OTHER_KINDS = ("resource", "harmless", "error", "doubtful", "passed-on", "aside")
 
 
 @dataclass(frozen=True)

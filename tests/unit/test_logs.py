@@ -47,6 +47,7 @@ HEALTHY = (
     b"",
 )
 NOTICE = b"Allocation of 1073741824 exceeds 10% of free system memory."
+RUNTIME = b"RuntimeError: mat1 and mat2 shapes cannot be multiplied (64x512 and 256x10)"
 DISK = b"OSError: [Errno 28] No space left on device"
 OTHER = b"ValueError: no"
 CHAIN = b"During handling of the above exception, another exception occurred:"
@@ -252,7 +253,7 @@ def test_events_of_the_workload_come_through() -> None:
 
 _PIECES = st.sampled_from(
     [
-        RECOVERABLE, HARD, HARD_ABSL, OOM_TENSOR, NOTICE, DISK, OTHER, CHAIN, *HEALTHY,
+        RECOVERABLE, HARD, HARD_ABSL, OOM_TENSOR, NOTICE, DISK, OTHER, RUNTIME, CHAIN, *HEALTHY,
         b"\xff\x00\xfe", b":::harness 1", event_line({"event": "x"}).encode(), b"\r", b"\x1b[3",
         b"\x1b[33mgreen", b"y" * (MAX_LINE - 100), b"z" * (2 * MAX_LINE + 7),
     ]
@@ -336,3 +337,22 @@ def test_an_error_that_follows_from_another_is_not_the_cause() -> None:
         is None
     )
     assert findings(HARD, OTHER, CHAIN, b"KeyError: 1").other_error == OTHER.decode()
+
+
+def test_an_error_of_a_class_that_allocators_raise_too_counts_after_a_refusal_only() -> None:
+    growth = b"failed to allocate 2.12G (2276589568 bytes) from device: CUDA_ERROR_OUT_OF_MEMORY"
+    for refusal in (HARD, growth, b"MemoryError"):
+        assert findings(refusal, RUNTIME).other_error == RUNTIME.decode()
+        assert findings(refusal, RUNTIME, refusal).other_error is None
+        assert findings(refusal, CHAIN, RUNTIME).other_error is None
+    assert findings(RUNTIME).other_error is None
+    assert findings(RECOVERABLE, RUNTIME).other_error is None
+    assert findings(HARD, DISK, RUNTIME).other_error is None
+    assert findings(DISK, growth, RUNTIME).other_error is None
+
+
+def test_an_error_that_passes_on_another_leaves_the_last_word_to_it() -> None:
+    passed = b"RuntimeError: Caught RuntimeError in replica 0 on device 0."
+    assert findings(HARD, passed).other_error is None
+    assert findings(HARD, OTHER, passed).other_error == OTHER.decode()
+    assert findings(HARD, CHAIN, passed, RUNTIME).other_error == RUNTIME.decode()
