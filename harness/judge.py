@@ -28,6 +28,8 @@ NOT_THE_CASES_FAULT = ("disk", "engine-gpu")
 """Resources whose failure is the machine's: `infra`, and no result of the case."""
 
 FROM_OUTSIDE = (signal.SIGHUP, signal.SIGINT, signal.SIGKILL, signal.SIGTERM)
+KERNELS_KILL = "kernel-kill"
+"""The rule of the log by which the hand that killed is known: the kernel's own words."""
 CRASHES = (signal.SIGILL, signal.SIGFPE, signal.SIGSEGV)
 
 
@@ -88,6 +90,11 @@ class Seen:
             return False
         unnamed_on_cpu = event.allocator is None and self.asked.kind == "cpu"
         return event.kind is MemoryKind.HOST or unnamed_on_cpu
+
+    @property
+    def killed_by_kernel(self) -> bool:
+        """Whether the log holds the kernel's word, as the last, that memory was why it killed."""
+        return self.refused is not None and self.refused.rule == KERNELS_KILL
 
     @property
     def lacked(self) -> ResourceEvent | None:
@@ -155,7 +162,9 @@ def _ending(seen: Seen) -> str:
 
 
 def _killed(seen: Seen) -> str:
-    return f"{_ending(seen)}; someone unknown ended it"
+    """Who ended it is not known, however short memory was: that is told and decides nothing."""
+    short = f"; the host's memory had been short: {_refused(seen)}" if seen.short_on_host else ""
+    return f"{_ending(seen)}; someone unknown ended it{short}"
 
 
 def _quote(event: MemoryEvent) -> str:
@@ -215,7 +224,7 @@ TABLE = (
     # A file in shared memory that has no room ends its writer so.
     Row(lambda s: s.signal == signal.SIGBUS, Status.FAILED, _ending, lambda _: "shared-memory"),
     Row(
-        lambda s: s.signal in FROM_OUTSIDE and not (s.refused and s.short_on_host),
+        lambda s: s.signal in FROM_OUTSIDE and not s.killed_by_kernel,
         Status.FAILED,
         _killed,
     ),

@@ -32,6 +32,10 @@ pools (`…host_bfc`) are the host's: TensorFlow's `mklcpu` may take all that th
 it was refused the machine lacked. `bfc_cpu_allocator_for_gpu` is a pool of a size that was chosen
 (`TF_CPU_BFC_MEM_LIMIT_IN_MB`): it stands for a device's memory, so it is `oom`. Messages that name
 no allocator are the host's where the case ran on a CPU.
+
+A case that someone unknown killed (exit code 137) is `failed`, however short memory had been; the
+reason tells that too. It is `oom_host` where a memory limit is known to have killed it: the engine
+says so, or the kernel in its own words (`kernel-kill`).
 """
 
 

@@ -19,6 +19,7 @@ RECOVERABLE = MemoryEvent(
 )
 HARD = MemoryEvent(MemoryKind.HARD, "bfc-hard", "Allocator (x) ran out …", "x", 800 << 20)
 HOST = MemoryEvent(MemoryKind.HOST, "bad-alloc", "std::bad_alloc")
+KERNEL = MemoryEvent(MemoryKind.HOST, "kernel-kill", "Out of memory: Killed process 4711 (python3)")
 UNCERTAIN = MemoryEvent(
     MemoryKind.UNCERTAIN, "blas-dnn-alloc", "CUBLAS_STATUS_ALLOC_FAILED", "CUBLAS"
 )
@@ -60,8 +61,18 @@ ROWS = {
     ),
     "killed by someone unknown, the host's memory short": (
         seen(137, {}, HOST),
+        Status.FAILED,
+        "someone unknown ended it; the host's memory had been short: std::bad_alloc",
+    ),
+    "killed by the kernel, which says so": (
+        seen(137, {}, KERNEL),
         Status.OOM_HOST,
-        "bad_alloc",
+        "Killed process 4711",
+    ),
+    "killed by someone unknown, after a kill of the kernel's that it survived": (
+        seen(137, {}, KERNEL, HARD),
+        Status.FAILED,
+        "someone unknown ended it",
     ),
     "only notices": (seen(0, BOTH, NOTICE), Status.OK, ""),
     "notices, then a failure": (seen(1, {}, NOTICE), Status.FAILED, "exit code 1"),
