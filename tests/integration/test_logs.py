@@ -41,6 +41,35 @@ import resource
 resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
 block = bytearray(4 << 30)
 """
+ASK_FOR_LESS = """
+import os
+os.environ.update(TF_CPU_ALLOCATOR_USE_BFC="true", TF_CPU_BFC_MEM_LIMIT_IN_MB="256")
+import json, sys, traceback
+from pathlib import Path
+import tensorflow as tf
+numbers = 1 << 28
+while True:
+    try:
+        tf.ones((numbers,))
+    except tf.errors.ResourceExhaustedError:
+        traceback.print_exc()
+        numbers >>= 8
+    else:
+        break
+for phase in ("train", "infer"):
+    content = {"contract": 1, "phase": phase, "device": {"kind": "cpu", "name": "cpu"}}
+    Path(sys.argv[sys.argv.index("--out") + 1], f"timing-{phase}.json").write_text(
+        json.dumps(content)
+    )
+"""
+FAIL_OTHERWISE_AFTER_A_REFUSAL = """
+import traceback, torch
+try:
+    torch.empty(10**13)
+except RuntimeError:
+    traceback.print_exc()
+torch.ones(2, 3) @ torch.ones(4, 5)
+"""
 KILL_ITSELF = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
 
 
@@ -116,12 +145,38 @@ def test_each_framework_tells_in_its_own_words_that_malloc_refused(
     assert "TiB asked for" in log.verdict.reason
 
 
-def through_the_runner(engine: Engine, idle: Idle, case_run: str) -> Record:
+def test_an_error_of_another_kind_after_a_refusal_that_was_caught_is_no_oom(
+    engine: Engine, image_ids: dict[str, str]
+) -> None:
+    verdict = ended(engine, image_ids["cpu-torch"], FAIL_OTHERWISE_AFTER_A_REFUSAL).verdict
+    assert verdict.status is Status.FAILED, verdict.reason
+    assert "had run short once: RuntimeError: mat1 and mat2" in verdict.reason
+
+
+def through_the_runner(
+    engine: Engine, idle: Idle, case_run: str, program: Path = PROGRAM
+) -> Record:
     place = Place(run_id=case_run, machine="m", repeat=1, attempt=1, folder=idle.folder)
     runtime = DockerRuntime(engine)
     out = idle.attempt_folder()
-    runtime.rehearse(LaunchSpec(PROGRAM, out, PROGRAM, None, CPU, idle.image, {}, None, {}))
-    return run_attempt(idle.planned(), PROGRAM, runtime, place, lambda _: None, lambda: False)
+    runtime.rehearse(LaunchSpec(program, out, PROGRAM, None, CPU, idle.image, {}, None, {}))
+    return run_attempt(idle.planned(), program, runtime, place, lambda _: None, lambda: False)
+
+
+@pytest.mark.usefixtures("no_container_left")
+def test_a_refusal_that_is_caught_and_a_smaller_request_that_goes_through_are_pressure(
+    engine: Engine, image_ids: dict[str, str], tmp_path: Path
+) -> None:
+    """TensorFlow's own pool refuses a gibibyte, says so in its own words, and gives less."""
+    (program := tmp_path / "program").mkdir(mode=0o755)
+    (program / "__main__.py").write_text(ASK_FOR_LESS)
+    (folder := tmp_path / "attempt").mkdir()
+    record = through_the_runner(engine, Idle(0.0, image_ids["cpu"], folder), "less", program)
+    assert record.status is Status.PRESSURE, record.reason
+    assert record.reason is not None
+    assert "(bfc_cpu_allocator_for_gpu) ran out of memory trying to allocate" in record.reason
+    assert record.memory.pressure_events == 1
+    assert record.memory.largest_request_bytes == 1 << 30
 
 
 @pytest.mark.usefixtures("no_container_left")
