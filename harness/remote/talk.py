@@ -72,7 +72,6 @@ class Talk:
     def ask(self, name: str, *arguments: str) -> Any:
         """The agent's answer, after a lost connection asked again. Raises MachineError."""
         command = self.command(name, *arguments)
-
         return self.patiently(lambda: self._of_job(self.connection.run(command))).answer()
 
     def _of_job(self, said: Said) -> Said:
