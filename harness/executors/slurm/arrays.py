@@ -72,9 +72,9 @@ class Arrays:
         It may have ended since. `folder` is the attempt's that would be made now.
         """
         with self._lock:
-            for earlier in [f for f in self._left if f.parent == folder.parent and f != folder]:
-                return self._left.pop(earlier)
-        return None
+            of_repeat = (f for f in self._left if f.parent == folder.parent and f != folder)
+            earlier = next(of_repeat, None)
+            return None if earlier is None else self._left.pop(earlier)
 
     def _submitting(self, on_gpu: bool):  # type: ignore[no-untyped-def]
         gres = self._wishes.gres if on_gpu else None
