@@ -233,23 +233,25 @@ def test_the_users_interrupt_ends_exactly_these_tasks(lab: Lab) -> None:
 def test_after_a_killed_driver_what_finished_is_adopted_and_what_runs_is_waited_for(
     lab: Lab,
 ) -> None:
-    text = PLAYED % "5, 12, 2, 3"
+    every = (6, 7, 8, 9)  # which two of them are first is Slurm's to say
+    text = PLAYED % ", ".join(map(str, every))
     (lab.folder / "matrix.yaml").write_text(text)
     driver = subprocess.Popen(
         [sys.executable, "-m", "tests.integration.test_slurm", lab.folder], cwd=ROOT,
         stdout=subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        until(lambda: runs_there(lab, 12), 40, "the long case runs")
+        until(lambda: any(runs_there(lab, batch) for batch in every), 40, "a case runs")
         os.kill(driver.pid, signal.SIGKILL)
     finally:
         driver.kill()
         driver.wait()
-    until((lab.attempt(5) / RECORD_FILE).exists, 20, "the short case ends by itself")
+    ended = f"cases/*/r1/a1/{RECORD_FILE}"
+    until(lambda: any(lab.path.glob(ended)), 30, "a case ends by itself")
     outcome = lab.resume(text, lab.path)
     assert [record.attempt for record in outcome.records] == [1] * 4
     assert {record.status for record in outcome.records} == {Status.OK}
-    assert any("taken up now" in told and "_b5_" in told for told in lab.told)
+    assert any("taken up now" in told for told in lab.told)
     assert any("of an earlier start is taken up" in told for told in lab.told)
     assert len(read_run(outcome.folder).records) == 4
     assert len(list(lab.path.glob("slurm/*.sh"))) == 1
