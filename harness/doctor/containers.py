@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +12,6 @@ from harness.doctor.checks import check_engine, check_leftovers, failed
 from harness.errors import HarnessError
 from harness.host.gpus import CPU, Gpu, Gpus, device_of
 from harness.images import ImageHere, find
-from harness.model import Device, LaunchSpec
 from harness.preflight import Finding
 from harness.results.run import is_alive
 from harness.runtimes import apptainer, podman
@@ -21,7 +19,7 @@ from harness.runtimes.containers import describe
 from harness.runtimes.docker import DockerRuntime
 from harness.runtimes.engine import connect
 from harness.runtimes.leftovers import find_leftovers
-from harness.workload import contract
+from harness.runtimes.rehearsal import rehearse
 
 NO_ENGINE = Finding("leftovers", None, "not known: no engine to ask")
 
@@ -154,24 +152,3 @@ def _untried(line: str) -> Finding:
 def _no_room(line: str, scratch: Path, error: OSError) -> Finding:
     said = f"not known: no container can be tried in {scratch}: {error.strerror or error}"
     return Finding(line, None, said)
-
-
-def rehearse(runtime: DockerRuntime, image: str, device: Device, scratch: Path) -> list[str]:
-    """Start a container that does nothing, as a case's would start; returns what was left out.
-
-    Raises MachineError where the engine refuses, and OSError where `scratch` cannot be written.
-    """
-    with tempfile.TemporaryDirectory(prefix=".rehearsal-", dir=scratch) as out:
-        return runtime.rehearse(
-            LaunchSpec(
-                workload=Path(contract.__file__).resolve().parent,
-                out=Path(out),
-                data=None,
-                weights=None,
-                device=device,
-                image=image,
-                env={},
-                memory_limit=None,
-                labels={"harness.run": "rehearsal"},
-            )
-        )

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 from harness.catalog import ImageEntry, images
 from harness.errors import (
@@ -22,8 +20,7 @@ from harness.errors import (
 from harness.host.amd import find_amd
 from harness.images import ImageHere, context, ensure
 from harness.images.store import BY_TAG, tell_pinning
-from harness.model import Device, ImageIdentity, LaunchSpec
-from harness.plan.cases import workload_folder
+from harness.model import Device, ImageIdentity
 from harness.runtimes import apptainer_images
 from harness.runtimes.apptainer import ApptainerRuntime, find_program
 from harness.runtimes.base import Runtime
@@ -32,6 +29,7 @@ from harness.runtimes.docker import DockerRuntime
 from harness.runtimes.engines import CONNECT, engine_for
 from harness.runtimes.interpreter import Interpreter, ask
 from harness.runtimes.local import LocalRuntime
+from harness.runtimes.rehearsal import rehearse, remove_dead
 
 _HAS_ALL = "an engine answers and has what the cases need"
 
@@ -119,6 +117,7 @@ def _in_containers(kind: str, needs: list[Need], reason: str, setting: Setting) 
         name: ensure(runtime.engine, name, catalog[name], setting.on_progress)
         for name in dict.fromkeys(need.image for need in needs)
     }
+    remove_dead(runtime.engine)
     return _rehearsed(runtime, here, needs, reason, setting)
 
 
@@ -158,15 +157,8 @@ def _held_in(path: Path, entry: ImageEntry) -> ImageHere:
     return ImageHere(str(path), identity, "" if pinned else BY_TAG)
 
 
-class _Rehearsing(Runtime, Protocol):
-    """A runtime that can start a case's container with a command that does nothing."""
-
-    def rehearse(self, spec: LaunchSpec) -> list[str]:
-        """What had to be left out. Raises MachineError where it is refused."""
-
-
 def _rehearsed(
-    runtime: _Rehearsing,
+    runtime: DockerRuntime | ApptainerRuntime,
     here: Mapping[str, ImageHere],
     needs: list[Need],
     reason: str,
@@ -174,27 +166,11 @@ def _rehearsed(
 ) -> Chosen:
     left_out: list[str] = []
     for need in needs:
-        left_out += _rehearse(runtime, here[need.image].id, need, setting.scratch)
+        image = here[need.image].id
+        left_out += rehearse(runtime, image, need.device, setting.scratch, need.memory_limit)
     without = tuple(dict.fromkeys(left_out))
     told = "".join(f"; without {what}" for what in without)
     return Chosen(runtime, reason + told, here, left_out=without)
-
-
-def _rehearse(runtime: _Rehearsing, image: str, need: Need, scratch: Path) -> list[str]:
-    with tempfile.TemporaryDirectory(prefix=".rehearsal-", dir=scratch) as out:
-        return runtime.rehearse(
-            LaunchSpec(
-                workload=workload_folder(),
-                out=Path(out),
-                data=None,
-                weights=None,
-                device=need.device,
-                image=image,
-                env={},
-                memory_limit=need.memory_limit,
-                labels={"harness.run": "rehearsal"},
-            )
-        )
 
 
 def _local(needs: list[Need], reason: str, setting: Setting) -> Chosen:

@@ -6,14 +6,22 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from docker.errors import NotFound
+from docker.models.containers import Container
 
 from harness.errors import InfraError, MachineError
+from harness.host.gpus import CPU
 from harness.model import Device, LaunchSpec
-from harness.results.run import RunFolder
+from harness.plan.runtime import Need, choose_runtime
+from harness.results.files import held
+from harness.results.run import RunFolder, is_alive
+from harness.runtimes import rehearsal
 from harness.runtimes.docker import DockerRuntime
 from harness.runtimes.engine import Engine
 from harness.runtimes.leftovers import remove_leftovers
 from tests.conftest import run_harness
+
+NEED = Need("tensorflow", "cpu", CPU, asked_for_image=False, memory_limit=None)
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("no_container_left")]
 
@@ -88,3 +96,53 @@ def test_a_card_whose_nodes_are_gone_is_an_error_before_the_first_case(
     assert "amdgpu" in refused.value.next_step
     with pytest.raises(InfraError, match="the GPU W7900 is gone"):
         runtime.start(replace(spec, device=card))
+
+
+def test_a_rehearsal_whose_harness_was_killed_is_cleared_by_the_next_run_and_no_other_is(
+    engine: Engine, spec: LaunchSpec, tmp_path: Path
+) -> None:
+    """Killed between create and start: the engine would keep that container for good."""
+
+    def left(name: str) -> tuple[Container, Path]:
+        folder = tmp_path / name
+        folder.mkdir()
+        labels = {"harness.run": rehearsal.RUN, "harness.folder": str(folder)}
+        return engine.client.containers.create(spec.image, "true", labels=labels), folder
+
+    (killed, its_folder), (at_work, living) = left("killed"), left("living")
+    elsewhere, no_longer_here = left("elsewhere")
+    no_longer_here.rmdir()
+    try:
+        with held(living, "busy"):
+            choose_runtime("docker", [NEED], print, tmp_path)
+        assert not its_folder.exists()
+        with pytest.raises(NotFound):
+            killed.reload()
+        at_work.reload()
+        elsewhere.reload()
+        assert list(tmp_path.glob(".rehearsal-*")) == []
+    finally:
+        at_work.remove()
+        elsewhere.remove()
+
+
+def test_a_rehearsal_is_known_to_be_at_work(engine: Engine, spec: LaunchSpec) -> None:
+    """While its container stands its folder is held, so neither a run nor `clean` takes it."""
+
+    class Looking(DockerRuntime):
+        def rehearse(self, wanted: LaunchSpec) -> list[str]:
+            folder = Path(wanted.labels["harness.folder"])
+            assert folder == wanted.out
+            assert is_alive(folder)
+            container = self.engine.client.containers.create(
+                wanted.image, "true", labels=dict(wanted.labels)
+            )
+            try:
+                rehearsal.remove_dead(self.engine)
+                assert remove_leftovers(self.engine, is_alive) == []
+                container.reload()
+            finally:
+                container.remove()
+            return ["looked"]
+
+    assert rehearsal.rehearse(Looking(engine), spec.image, CPU, spec.out) == ["looked"]

@@ -25,6 +25,7 @@ import pytest
 from harness.model import Record, Status
 from harness.results.reading import find_run, read_run
 from harness.results.run import JOURNAL, RUN_FILE
+from harness.runtimes import rehearsal
 from harness.runtimes.engine import Engine
 from tests.conftest import ROOT, lacking, real_data, run_harness
 from tests.faults import stand_in
@@ -132,7 +133,7 @@ def containers(engine: Engine) -> list[Any]:
     """The attempts' own: not those by which a node tries whether it can start anything."""
     # Each is inspected once it is listed, and may have gone by then.
     found = engine.client.containers.list(filters={"label": "harness.run"}, ignore_removed=True)
-    return [one for one in found if one.labels["harness.run"] != "rehearsal"]
+    return [one for one in found if one.labels["harness.run"] != rehearsal.RUN]
 
 
 def test_a_fleet_says_what_it_has_and_what_is_impossible_is_refused(
