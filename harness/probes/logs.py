@@ -80,7 +80,8 @@ class LogWatcher:
             if line.startswith(_EVENT):
                 continue
             place = _same_line(raw, block.count(b"\n", 0, start)) if noisy else start
-            yield from read(line, needles, begins + place)
+            if said := read(line, needles, begins + place):
+                yield from said
 
 
 def _end_of_block(data: bytes, start: int) -> int:

@@ -2,8 +2,8 @@
 
 A pattern that begins with one fixed letter is searched for at the speed of memory; one that begins
 with any of several is not, and a dozen plain texts take a dozen passes. So the letters that are
-rare in logs are all made one, each needle is looked for from its first rare letter on, and what is
-found is compared with the text itself.
+rare in logs are all made one, and each needle is looked for from its first rare letter on. What is
+found may differ from its needle in a rare letter: the rules, which match the text itself, decide.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _EVENT = contract.EVENT_PREFIX.encode()
 _LINE_END = ord("\n")
 
 Line = tuple[int, int, tuple[bytes, ...]]
-"""Where a line begins and ends, and the needles that stand in it: none in the workload's own."""
+"""Where a line begins and ends, and the needles that may stand in it: none in the workload's."""
 
 
 def lines(block: bytes) -> Iterator[Line]:
@@ -48,11 +48,11 @@ def _events(block: bytes) -> Iterator[Line]:
 
 
 def _suspects(block: bytes) -> Iterator[Line]:
-    by_tail, stands_before = _by_tail(), block.endswith
+    by_tail = _by_tail()
     start, end = 0, -1
     needles: list[bytes] = []
     for found in _needles().finditer(block.translate(_MADE_ONE)):
-        place, behind = found.span()
+        place = found.start()
         if place > end:
             if needles:
                 yield start, end, tuple(needles)
@@ -60,13 +60,16 @@ def _suspects(block: bytes) -> Iterator[Line]:
             start, end = block.rfind(b"\n", 0, place) + 1, block.find(b"\n", place)
             if end < 0:
                 end = len(block)
-        for needle in by_tail[found[0]]:
-            if stands_before(needle, 0, behind):
-                if needle not in needles:
-                    needles.append(needle)
-                break
+        possible = by_tail[found[0]]
+        for needle in possible if len(possible) == 1 else _standing(possible, block, found.end()):
+            if needle not in needles:
+                needles.append(needle)
     if needles:
         yield start, end, tuple(needles)
+
+
+def _standing(needles: tuple[bytes, ...], block: bytes, end: int) -> Iterator[bytes]:
+    return (needle for needle in needles if block.endswith(needle, 0, end))
 
 
 @cache
