@@ -50,3 +50,9 @@ def waits_for_data(timing: Timing) -> bool | None:
     """
     bounds = timing.intervals.get("input_ratio")
     return None if bounds is None else bounds[1] < BOUND_BELOW
+
+
+def may_wait_for_data(timing: Timing) -> bool:
+    """Whether the ratio says that training waits for its data, and its pairs leave it open."""
+    low = timing.input_ratio is not None and timing.input_ratio < BOUND_BELOW
+    return low and waits_for_data(timing) is not True

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from harness.analysis.input_cost import waits_for_data
+from harness.analysis.input_cost import BOUND_BELOW, may_wait_for_data, waits_for_data
 from harness.analysis.pivot import TIMES, Group, figure
 from harness.analysis.statistics import Summary, summarise
 from harness.model import Disturbed, Record, Status
@@ -39,6 +39,7 @@ class Kind(str, Enum):
     NEIGHBOURS = "measured beside others"
     DISTURBED = "disturbed"
     INPUT_BOUND = "input bound"
+    INPUT_OPEN = "input bound or not"
     HELD_BACK = "held back"
     CARD_LOST = "GPU lost"
     NO_IMAGE = "not a pinned image"
@@ -212,6 +213,13 @@ _OF_RECORDS: tuple[tuple[Kind, Callable[[Record], bool], str, str], ...] = (
         lambda r: r.status.completed and waits_for_data(r.timing) is True,
         "training waited for its data, not for the device",
         "see to the processors and what else they do: the device itself is faster than this",
+    ),
+    (
+        Kind.INPUT_OPEN,
+        lambda r: r.status.completed and may_wait_for_data(r.timing),
+        f"the input ratio is below {BOUND_BELOW}, and its pairs of blocks are too few or disagree: "
+        "training may have waited for its data",
+        "measure again with nothing else running: then they agree on it or on no waiting",
     ),
     (
         Kind.HELD_BACK,

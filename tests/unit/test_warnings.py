@@ -59,6 +59,15 @@ def test_what_repeats_give_away() -> None:
                 )
             },
         ),
+        (Kind.INPUT_OPEN, {"timing": Timing(total_execution_s=1.0, input_ratio=0.96)}),  # few pairs
+        (
+            Kind.INPUT_OPEN,
+            {
+                "timing": Timing(
+                    total_execution_s=1.0, input_ratio=0.96, intervals={"input_ratio": (0.8, 0.98)}
+                )
+            },
+        ),
         (Kind.HELD_BACK, {"limited_by": {"power": 0.9, "thermal": 0.2}}),
         (Kind.CARD_LOST, {"telemetry": Telemetry(samples=9, seconds=2, card_lost=True)}),
         (Kind.NO_IMAGE, {"runtime": "local"}),
@@ -82,10 +91,10 @@ def test_what_one_record_gives_away(kind: Kind, fields: dict[str, Any]) -> None:
         {"disturbed": Disturbed.UNKNOWN},
         {"limited_by": {"power": 1.0, "clocks": 0.5, "thermal": 0.1}},
         {"telemetry": Telemetry(samples=9, seconds=2)},
-        {"timing": Timing(total_execution_s=1.0, input_ratio=0.5)},  # of one pair or two
+        {"timing": Timing(total_execution_s=1.0, input_ratio=0.98)},
         {
             "timing": Timing(
-                total_execution_s=1.0, input_ratio=0.9, intervals={"input_ratio": (0.8, 0.98)}
+                total_execution_s=1.0, input_ratio=0.97, intervals={"input_ratio": (0.8, 0.98)}
             )
         },
     ],
