@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,12 +11,14 @@ from docker.errors import NotFound
 from docker.models.containers import Container
 
 from harness.errors import InfraError, MachineError
+from harness.executors.ray.node import attempts_folder, sweep_here
 from harness.host.gpus import CPU
 from harness.model import Device, LaunchSpec
 from harness.plan.runtime import Need, choose_runtime
 from harness.results.files import held
 from harness.results.run import RunFolder, is_alive
 from harness.runtimes import rehearsal
+from harness.runtimes.containers import find
 from harness.runtimes.docker import DockerRuntime
 from harness.runtimes.engine import Engine
 from harness.runtimes.leftovers import remove_leftovers
@@ -146,3 +149,21 @@ def test_a_rehearsal_is_known_to_be_at_work(engine: Engine, spec: LaunchSpec) ->
             return ["looked"]
 
     assert rehearsal.rehearse(Looking(engine), spec.image, CPU, spec.out) == ["looked"]
+
+
+def test_a_node_of_a_fleet_clears_a_killed_rehearsal_with_the_attempts_folder_that_held_it(
+    engine: Engine, spec: LaunchSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A minute after its worker was killed the folder goes, and with it what tells of the death."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    attempt = attempts_folder() / "a-run" / "model-a_r1_a1_x"
+    folder = attempt / ".rehearsal-x"
+    folder.mkdir(parents=True)
+    os.utime(attempt, (0, 0))
+    labels = {"harness.run": rehearsal.RUN, "harness.folder": str(folder)}
+    engine.client.containers.create(spec.image, "true", labels=labels)
+    assert sweep_here({"harness.run": "a-run"}) == []
+    assert find(engine, f"harness.folder={folder}") == []
+    os.utime(attempt, (0, 0))
+    assert sweep_here({"harness.run": "a-run"}) == []
+    assert not attempt.parent.exists()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from pathlib import Path
 
@@ -13,10 +12,11 @@ from tests.conftest import run_harness
 
 pytestmark = pytest.mark.engine
 
+POOL = 450 << 20
 QUESTION = (
     *("fit", "--model", "model-a", "--dataset", "mnist-10k", "--protocol", "smoke"),
     *("--dataset-fallback", "synthetic", "--offline", "--gpu", "cpu", "--runtime", "docker"),
-    *("--memory", "450m", "--max-batch", "512", "--max-probes", "12", "--format", "json"),
+    *("--memory", f"{POOL}", "--max-batch", "512", "--max-probes", "12", "--format", "json"),
 )
 
 
@@ -40,10 +40,9 @@ def test_the_boundary_in_a_pool_of_450_mib(tmp_path: Path) -> None:
     peaks = {r.case.batch_size: r.memory.peak_device_bytes for r in run.records if r.status == "ok"}
     assert all(peaks.values()), peaks
     by_batch = [int(peaks[batch] or 0) for batch in sorted(peaks)]
-    # Neighbouring batches are a per cent apart, and the allocator's rounding is not less.
-    assert all(more >= 0.95 * less for less, more in itertools.pairwise(by_batch)), peaks
-    assert by_batch[-1] > 1.1 * by_batch[0]
-    assert max(by_batch) <= 450 << 20
+    # Small batches differ by a tenth from one process to another: their peaks are no line.
+    assert 0.8 * POOL <= by_batch[-1] <= POOL, peaks
+    assert max(by_batch) <= POOL, peaks
     assert all("ran out of memory" in r.reason for r in run.records if r.status == "oom")
 
     shown = run_harness("report", "latest", "--results", tmp_path)

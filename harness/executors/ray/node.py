@@ -35,6 +35,7 @@ from harness.results.files import held
 from harness.results.run import is_alive
 from harness.runtimes.engines import answering
 from harness.runtimes.leftovers import find_leftovers
+from harness.runtimes.rehearsal import remove_dead
 
 CHUNK = 4 << 20
 """Bytes of a parcel in one piece."""
@@ -191,6 +192,7 @@ def sweep_here(labels: Mapping[str, str]) -> list[str]:
     removed: list[str] = []
     with contextlib.suppress(HarnessError):
         for engine in answering():
+            remove_dead(engine)  # while their folders, in the attempts', still tell that they are
             for container in find_leftovers(engine, is_alive):
                 if all(container.labels.get(name) == value for name, value in labels.items()):
                     removed += _remove(container)
