@@ -50,7 +50,7 @@ class Campaign:
             on_event=self._tell,
             stopped=self._stopped,
         )
-        self._enough = Enough(schedule.until)
+        self._enough = Enough(schedule)
         self._neighbours = _Neighbours()
         self._twins: dict[str, list[PlannedCase]] = {}
         for case in prepared.planned:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from harness.analysis.statistics import summarise
+from harness.campaign.resume import disturbed
 from harness.model import Record
 
 
@@ -36,14 +37,17 @@ class Schedule:
     until: UntilStable | None = None
     strict: bool = False
 
+    def counts(self, record: Record) -> bool:
+        """Whether its figures are to be used."""
+        return record.status.completed and not (self.strict and disturbed(record))
+
 
 class Enough:
     """Whether a case needs one more repeat."""
 
-    def __init__(
-        self, until: UntilStable | None, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._until = until
+    def __init__(self, schedule: Schedule, clock: Callable[[], float] = time.monotonic) -> None:
+        self._until = schedule.until
+        self._counts = schedule.counts
         self._clock = clock
         self._started = clock()
 
@@ -55,11 +59,11 @@ class Enough:
             return False
         if self._clock() - self._started + last_s > self._until.max_time_s:
             return False
-        return not _stable(records, self._until.share)
+        return not _stable(list(filter(self._counts, records)), self._until.share)
 
 
 def _stable(records: Sequence[Record], share: float) -> bool:
-    totals = [r.timing.total_execution_s for r in records if r.status.completed]
+    totals = [record.timing.total_execution_s for record in records]
     values = [total for total in totals if total is not None]
     if len(values) < 2:
         return False

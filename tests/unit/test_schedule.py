@@ -11,13 +11,15 @@ from pathlib import Path
 import pytest
 
 from harness.campaign import Prepared, Schedule, UntilStable, attempts, resume, run
+from harness.campaign.schedule import Enough
 from harness.errors import MachineError
 from harness.events import Event, Note, Retrying
 from harness.host.salted import salted
-from harness.model import Device, LaunchSpec, Record, Status
+from harness.model import Device, Disturbed, LaunchSpec, Record, Status
 from harness.results.reading import read_run
 from harness.results.run import JOURNAL, RunFolder
 from harness.runtimes.scripted import Script, ScriptedRuntime
+from tests.unit.comparing import case, repeats
 from tests.unit.runs import completing, failing, prepared, train
 from tests.unit.test_campaign import ONE, ignore
 from tests.unit.test_resume import FOUR
@@ -105,6 +107,17 @@ def test_the_caps_on_repeats_and_time_hold(tmp_path: Path) -> None:
 def test_a_case_that_fails_is_not_repeated(tmp_path: Path) -> None:
     made, _ = prepared(ONE, lambda spec: failing(1), tmp_path)
     assert len(run(made, ignore, schedule=Schedule(until=UntilStable(0.01))).records) == 1
+
+
+def test_what_was_disturbed_makes_no_case_stable_where_it_does_not_count() -> None:
+    quiet = repeats(case(), 100.0, 100.1, 99.9, 100.0)
+    spoilt = [one.model_copy(update={"disturbed": Disturbed.YES}) for one in quiet]
+    until = UntilStable(0.01)
+    assert not Enough(Schedule(until=until)).another(spoilt, 1.0)
+    strict = Enough(Schedule(until=until, strict=True))
+    assert strict.another(spoilt, 1.0)
+    assert not strict.another(quiet, 1.0)
+    assert not strict.another(spoilt * 5, 1.0)  # the cap holds
 
 
 # ------------------------------------------------------------------ side by side
