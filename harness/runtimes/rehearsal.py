@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import tempfile
 from pathlib import Path
 from typing import Protocol
@@ -17,6 +16,7 @@ from harness.runtimes.engine import Engine
 from harness.workload import contract
 
 RUN = "rehearsal"
+_FOLDER = ".rehearsal-"
 
 
 class Rehearsing(Protocol):
@@ -36,7 +36,7 @@ def rehearse(
     refused, and OSError where `scratch` cannot be written.
     """
     with (
-        tempfile.TemporaryDirectory(prefix=".rehearsal-", dir=scratch) as folder,
+        tempfile.TemporaryDirectory(prefix=_FOLDER, dir=scratch) as folder,
         held(Path(folder), f"another harness is at work on {folder}"),
     ):
         return runtime.rehearse(
@@ -58,12 +58,14 @@ def remove_dead(engine: Engine) -> None:
     """Remove the containers and folders of rehearsals whose harness was killed.
 
     Known to be dead are those whose folder stands here and is held by nobody; one without a
-    folder here may be another machine's at work, and is left to ``harness clean``. What the engine
-    refuses is left too: the rehearsal that follows tells it.
+    folder here may be another machine's at work, and is left to ``harness clean``. A label is
+    anybody's to write: only an empty folder of a rehearsal's name goes. What the engine refuses is
+    left too: the rehearsal that follows tells it.
     """
     with contextlib.suppress(MachineError):
         for container in find(engine, f"harness.run={RUN}", "harness.folder"):
             folder = Path(container.labels["harness.folder"])
-            if folder.is_dir() and not is_alive(folder):
+            if folder.name.startswith(_FOLDER) and folder.is_dir() and not is_alive(folder):
                 remove([container])
-                shutil.rmtree(folder, ignore_errors=True)
+                with contextlib.suppress(OSError):
+                    folder.rmdir()

@@ -112,21 +112,27 @@ def test_a_rehearsal_whose_harness_was_killed_is_cleared_by_the_next_run_and_no_
         labels = {"harness.run": rehearsal.RUN, "harness.folder": str(folder)}
         return engine.client.containers.create(spec.image, "true", labels=labels), folder
 
-    (killed, its_folder), (at_work, living) = left("killed"), left("living")
-    elsewhere, no_longer_here = left("elsewhere")
+    (killed, its_folder), (at_work, living) = left(".rehearsal-killed"), left(".rehearsal-living")
+    (elsewhere, no_longer_here), (strange, full) = left(".rehearsal-gone"), left(".rehearsal-full")
     no_longer_here.rmdir()
+    (full / "somebody's").touch()
+    foreign, home = left("home")
     try:
         with held(living, "busy"):
             choose_runtime("docker", [NEED], print, tmp_path)
         assert not its_folder.exists()
         with pytest.raises(NotFound):
             killed.reload()
-        at_work.reload()
-        elsewhere.reload()
-        assert list(tmp_path.glob(".rehearsal-*")) == []
+        with pytest.raises(NotFound):
+            strange.reload()
+        assert [path.name for path in full.iterdir()] == ["somebody's"]
+        assert home.is_dir()
+        for stays in (at_work, elsewhere, foreign):
+            stays.reload()
+        assert sorted(tmp_path.glob(".rehearsal-*")) == [full, living]
     finally:
-        at_work.remove()
-        elsewhere.remove()
+        for stays in (at_work, elsewhere, foreign):
+            stays.remove()
 
 
 def test_a_rehearsal_is_known_to_be_at_work(engine: Engine, spec: LaunchSpec) -> None:
