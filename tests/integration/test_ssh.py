@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -91,6 +92,15 @@ def processes_of(job: Path) -> list[int]:
         if str(job) in line or place.startswith(str(job)):
             found.append(int(path.name))
     return found
+
+
+def kill_all(job: Path) -> None:
+    """Until a look finds none: one may end by itself, or begin another, between look and kill."""
+    while found := processes_of(job):
+        for process in found:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        time.sleep(0.02)
 
 
 def test_the_wheel_is_a_whole_installation(installed: Machines) -> None:
@@ -236,8 +246,7 @@ def test_a_job_whose_machine_was_wiped_is_told_and_forgotten(
     (part,) = until(lambda: brought(tmp_path / "r"))
     (job,) = machine.left()
     going.kill()
-    for process in processes_of(machine.job_folder()):
-        os.kill(process, signal.SIGKILL)
+    kill_all(machine.job_folder())
     shutil.rmtree(machine.job_folder())
     ended = run_harness("attach", job, env=installed.env)
     assert ended.returncode == 3
@@ -275,8 +284,7 @@ def test_a_run_that_is_killed_there_is_told_and_what_it_measured_is_kept(
     line = ("matrix", two_cases, *on, "--python", slow)
     going = begin(tmp_path / "log", *line, "--results", tmp_path / "r", env=installed.env)
     until(lambda: going.said(f"case 2/2: {one.host} "))
-    for process in processes_of(one.job_folder()):
-        os.kill(process, signal.SIGKILL)
+    kill_all(one.job_folder())
     assert going.wait() == 3
     text = going.log.read_text()
     assert f"error: {one.host}: the run there ended without a word" in text
