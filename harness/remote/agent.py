@@ -38,6 +38,9 @@ POLL_S = 0.2
 START_S = 20.0
 """How long a run's parent may take until it has started the run."""
 
+CLEAN_S = 15.0
+"""How long a case outlives the harness that was killed, and writes into the job's folder."""
+
 LARGE = 4 << 20
 """A larger file of an attempt is not sent before the run has ended."""
 
@@ -300,9 +303,12 @@ def appears(path: str) -> bool:
 def supervise(job: str) -> None:
     """The run's parent there: it outlives the connection and writes down how the run ended."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    lock = hold(os.path.join(job, "lock"), fcntl.LOCK_EX | fcntl.LOCK_NB)
-    if lock is None:
-        return
+    lock, deadline = None, time.time() + 2
+    while lock is None:
+        lock = hold(os.path.join(job, "lock"), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if lock is None and time.time() > deadline:  # longer than a look takes: it runs already
+            return
+        time.sleep(0.02)
     env = environment_of(job)
     with open(os.path.join(job, "job.json")) as file:
         wanted = json.load(file)
@@ -343,7 +349,7 @@ def state(job: str) -> Dict[str, Any]:
         return {"state": "waiting" if os.path.isdir(job) else "gone"}
     if text:
         return {"state": "ended", "code": json.loads(text)["code"]}
-    lock = hold(os.path.join(job, "lock"), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    lock = hold(os.path.join(job, "lock"), fcntl.LOCK_SH | fcntl.LOCK_NB)  # two may look at once
     if lock is None:
         return {"state": "running"}
     os.close(lock)
@@ -469,19 +475,46 @@ def bring(job: str) -> None:
 def clean(job: str) -> None:
     """Remove the job, and the environment that no other job uses and nobody wanted kept."""
     if not os.path.isfile(os.path.join(job, OURS)):
-        return say({"cleaned": not os.path.isdir(job)})
+        sys.stderr.write("it is no job's folder\n")
+        raise SystemExit(1)
     if state(job)["state"] == "running":
         sys.stderr.write("the run goes on\n")
         raise SystemExit(GOES_ON)
-    env = environment_of(job)
-    shutil.rmtree(job, ignore_errors=True)
+    env, deadline = environment_of(job), time.time() + CLEAN_S
+    while not removed(job):
+        if time.time() > deadline:
+            sys.stderr.write("something there cannot be removed, or goes on writing\n")
+            raise SystemExit(1)
+        time.sleep(POLL_S)
     jobs = os.path.dirname(job)
     if env:
         clean_environment(env, jobs)
     for folder in (jobs, os.path.join(os.path.dirname(jobs), "envs"), os.path.dirname(jobs)):
         with contextlib.suppress(OSError):
             os.rmdir(folder)  # only where nothing is in it
-    return say({"cleaned": not os.path.isdir(job)})
+    say({"cleaned": True})
+
+
+def removed(job: str) -> bool:
+    """Whether the job's folder is gone now. By what goes last this can be asked for again."""
+    last = [os.path.join(job, name) for name in ("env", "agent.py", OURS)]
+    for path in listed(job):
+        if os.path.isdir(path) and not os.path.islink(path):
+            shutil.rmtree(path, ignore_errors=True)
+        elif path not in last:
+            remove(path)
+    if not set(listed(job)) <= set(last):
+        return False
+    for path in last:
+        remove(path)
+    with contextlib.suppress(OSError):
+        os.rmdir(job)
+    return not os.path.isdir(job)
+
+
+def remove(path: str) -> None:
+    with contextlib.suppress(OSError):
+        os.remove(path)
 
 
 def clean_environment(env: str, jobs: str) -> None:

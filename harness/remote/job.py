@@ -30,6 +30,7 @@ from harness.remote.trouble import BrokeOffError, GoneError, LostConnectionError
 from harness.results.files import write_atomic
 
 LOG_BYTES = 1 << 20
+_BESIDE = "remote.json"
 _AGAIN = "start it again: harness matrix FILE --on …"
 
 
@@ -207,11 +208,16 @@ class Job:
             raise
 
     def _keep(self, mirror: Mirror, told: dict[str, Any]) -> None:
-        """What a finished attempt left; the journal's line comes behind its files."""
-        mirror.take(told)
-        if mirror.folder is not None and mirror.name != self._talk.job.run:
-            self._talk.state = self._talk.job.model_copy(update={"run": mirror.name})
+        """What a finished attempt left; the journal's line comes behind its files.
+
+        Where it will be is written down before: whoever takes the job up goes on there.
+        """
+        name = mirror.reserve(told)
+        if name != self._talk.job.run:
+            self._talk.state = self._talk.job.model_copy(update={"run": name})
             states.save(self._talk.job)
+        mirror.take(told)
+        if mirror.folder is not None and not (mirror.folder / _BESIDE).exists():
             self._keep_beside(mirror.folder, whole=False)
 
     @contextlib.contextmanager
@@ -260,7 +266,7 @@ class Job:
         """What was noted of the machine, and whether all that the run left there has arrived."""
         job = self._talk.job
         told = {"job": job.job, "harness": job.harness_version, "notes": list(job.notes)}
-        write_atomic(folder / "remote.json", json.dumps({**told, "whole": whole}, indent=1) + "\n")
+        write_atomic(folder / _BESIDE, json.dumps({**told, "whole": whole}, indent=1) + "\n")
 
     def _at(self, stage: str) -> None:
         state = self._talk.job

@@ -40,40 +40,44 @@ class Mirror:
         journal = folder / JOURNAL if folder is not None else None
         return journal.stat().st_size if journal is not None and journal.is_file() else 0
 
+    def reserve(self, told: Mapping[str, Any]) -> str:
+        """The name that the folder for `told` has here from now on; nothing is made yet.
+
+        That of the run there, unless another run has it here. Raises MachineError.
+        """
+        if self.name is None:
+            run = _path(told).parts[0]
+            self.name = run if not (self._results / run).exists() else f"{run}-{self._job}"
+        return self.name
+
     def take(self, told: Mapping[str, Any]) -> None:
         """A file of a finished attempt, or the journal's line that ends it.
 
         Raises MachineError where this disk refuses it, or where it is neither.
         """
+        path, folder = _path(told), self._results / self.reserve(told)
+        with told_clearly(folder):
+            folder.mkdir(parents=True, exist_ok=True)
         try:
-            path = _inside(told["path"])
             if "line" in told:
                 (line,) = told["line"].rstrip("\n").split("\n")
-                append_line(self._made(path.parts[0]) / JOURNAL, line)
+                append_line(folder / JOURNAL, line)
                 return
             data = base64.b64decode(told["data"], validate=True)
         except (KeyError, AttributeError, TypeError, ValueError) as error:
             raise MachineError(f"what the other machine sent is no file: {error}") from error
-        target = self._made(path.parts[0]).joinpath(*path.parts[1:])
+        target = folder.joinpath(*path.parts[1:])
         with told_clearly(target):
             target.parent.mkdir(parents=True, exist_ok=True)
             temporary = target.with_name(target.name + ".tmp")
             temporary.write_bytes(data)
             temporary.replace(target)
 
-    def _made(self, run: str) -> Path:
-        """The folder that `run` has here: of that name, unless another run has it."""
-        if self.name is None:
-            self.name = run if not (self._results / run).exists() else f"{run}-{self._job}"
-        folder = self._results / self.name
-        with told_clearly(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-        return folder
 
-
-def _inside(name: str) -> PurePosixPath:
+def _path(told: Mapping[str, Any]) -> PurePosixPath:
     """A file's path, the run's name first. Raises MachineError for any other."""
-    path = safe_path(name)
+    name = told.get("path")
+    path = safe_path(name) if isinstance(name, str) else None
     if path is None or len(path.parts) < 2:
         raise MachineError(f"the other machine sent a file that is none of a run: {name!r}")
     return path

@@ -14,8 +14,10 @@ from harness.errors import InputError, MachineError
 from harness.events import Note
 from harness.remote import Ended, Job, parse_address
 from harness.remote import state as states
+from harness.remote.mirror import Mirror
 from harness.remote.options import RunOptions
 from harness.remote.preparing import Order
+from harness.remote.sources import agent_source
 from harness.remote.talk import Given, Talk
 from tests.unit.remote.played import (
     ANSWER_LOST,
@@ -173,12 +175,13 @@ def test_what_had_not_begun_is_cleared_away(
     assert not is_open(played)
 
 
+@pytest.mark.parametrize("as_far_as_this", [b"half of", agent_source()], ids=["half", "whole"])
 def test_a_folder_whose_making_broke_off_is_removed(
-    played: Played, monkeypatch: pytest.MonkeyPatch
+    played: Played, monkeypatch: pytest.MonkeyPatch, as_far_as_this: bytes
 ) -> None:
     def half(talk: Talk) -> None:
         played.job.mkdir(parents=True)
-        (played.job / "agent.py").write_text("half of")
+        (played.job / "agent.py").write_bytes(as_far_as_this)
         raise MachineError("the disk is full")
 
     with pytest.raises(MachineError, match="the disk is full"):
@@ -248,6 +251,43 @@ def test_a_clean_up_whose_answer_is_lost_leaves_no_job(
     assert not played.job.exists()
     assert not is_open(played)
     assert not [note for note in notes if "is left there" in note]
+
+
+def test_what_goes_on_writing_there_is_told_and_removed_later(
+    played: Played, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    played.make(ENDS)
+    played.instead.append((" clean ", "echo 'something there goes on writing' >&2; exit 1"))
+    notes = Notes()
+    begin(played, monkeypatch, start, notes=notes)
+    assert any("is left there" in note and "goes on writing" in note for note in notes)
+    assert is_open(played)
+    Job.of(states.find_job("abcd1234"), Notes(), no_wish).take_up()
+    assert not played.job.exists()
+    assert not is_open(played)
+
+
+def test_where_the_first_attempt_goes_is_written_down_before_it_is_there(
+    played: Played, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class KilledError(Exception):
+        pass
+
+    def killed(mirror: Mirror, told: object) -> None:
+        raise KilledError
+
+    line = """echo '{"case_id": "c", "repeat": 1, "attempt": 1}' >results/run/records.jsonl"""
+    played.make(LASTS.replace("touch measuring", line))
+    with monkeypatch.context() as patch:
+        patch.setattr(Mirror, "take", killed)
+        with pytest.raises(KilledError):
+            begin(played, patch, start)
+    assert not played.results.exists()
+    (state,) = states.open_jobs()
+    assert state.run == "run"
+    (played.job / "go").touch()
+    Job.of(state, Notes(), no_wish).take_up()
+    assert [path.name for path in played.results.iterdir()] == ["run"]
 
 
 def test_a_crash_there_is_no_case_that_failed(
