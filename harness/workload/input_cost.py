@@ -12,8 +12,10 @@ from typing import Any, Dict, List
 
 from .backend import Trainer
 from .blocks import Block, Clock, Pace, run_block
+from .contract import MIN_BLOCK_S
 
 PAIRS = 3
+"""So many whose ordinary block is long enough to count."""
 ENOUGH_S = 12.0
 """No pair is begun after so many seconds, but for the first."""
 AHEAD = 8
@@ -22,22 +24,26 @@ begins after these are used up."""
 
 
 def compare(trainer: Trainer, pace: Pace, clock: Clock) -> Dict[str, List[Dict[str, Any]]]:
-    """Blocks of the same length, ``ordinary`` and ``resident`` by turns.
+    """Blocks, ``ordinary`` and ``resident`` by turns, those of a pair of the same length.
 
     Empty where a pass holds less than two full batches.
     """
     full = trainer.images // trainer.batch_size
     ordinary: List[Block] = []
     resident: List[Block] = []
+    counting = 0
     if full > 1:
         held = trainer.resident()
         trainer.begin(0)
         held.run(1)  # whatever it has to make first
         held.sync()
         start = clock()
-        while len(resident) < PAIRS and (not resident or clock() - start < ENOUGH_S):
-            ordinary.append(_ordinary(trainer, pace.steps, full, clock))
-            resident.append(run_block(held, pace.steps, clock))
+        while counting < PAIRS and (not resident or clock() - start < ENOUGH_S):
+            count = pace.steps
+            ordinary.append(_ordinary(trainer, count, full, clock))
+            resident.append(run_block(held, count, clock))
+            pace.learn(ordinary[-1])  # a neighbour that has left made the blocks before shorter
+            counting += ordinary[-1].seconds >= MIN_BLOCK_S
         trainer.metrics()
     return {
         "ordinary": [asdict(block) for block in ordinary],

@@ -27,6 +27,8 @@ SHARE = 0.25
 CLOSE = 0.01
 """Half of the interval over the mean at which a sample is good enough to stop early."""
 MIN_BLOCKS = 10
+LEAST_BLOCKS = 2
+"""An interval needs so many: they are measured where a budget is spent before, too."""
 LEAST_SAMPLE_S = 60.0
 """A training is not measured for less, if the budget allows it: a few blocks in a row agree by
 chance on a machine that has two speeds or a neighbour (benchmarks/scripted_traces.py)."""
@@ -113,12 +115,14 @@ def sample_more(
     """Measure blocks, over as many passes as it takes, until they are precise and `span` allows it,
     or demands it; then the parts of a pass that the blocks do not hold."""
     start = clock()
+    least = LEAST_BLOCKS if stepper.images >= stepper.batch_size else 0
 
     def enough(now: Pass) -> bool:
+        known = sample.blocks + now.blocks
+        if len(known) < least:
+            return False
         spent = clock() - start
-        return spent >= span.most_s or (
-            spent >= span.least_s and precise(sample.blocks + now.blocks)
-        )
+        return spent >= span.most_s or (spent >= span.least_s and precise(known))
 
     epoch = 1
     while not enough(Pass()):

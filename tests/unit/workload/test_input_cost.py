@@ -102,8 +102,20 @@ def test_slow_steps_end_it_after_one_pair() -> None:
     assert len(told["ordinary"]) == 1
 
 
+def test_blocks_that_became_too_short_are_made_longer() -> None:
+    """A pace that was learnt beside a neighbour, who has left."""
+    told = compared(FakeTrainer(images=800, step_s=2**-10, fetch_s=2**-10), 20)
+    steps = [block["steps"] for block in told["ordinary"]]
+    assert steps == [block["steps"] for block in told["resident"]]
+    assert steps == [20, 200, 640, 640, 640]
+    found = input_cost(told)
+    assert found is not None
+    assert found.bounds == pytest.approx((0.5, 0.5))
+
+
 def test_blocks_too_short_to_stand_for_something_do_not_count() -> None:
-    assert input_cost(compared(FakeTrainer(images=800, step_s=0.001, fetch_s=0.0), 20)) is None
+    short = {"steps": 20, "seconds": 0.02}
+    assert input_cost({"ordinary": [short] * 3, "resident": [short] * 3}) is None
     assert input_cost({}) is None
 
 

@@ -66,6 +66,23 @@ def test_the_ends_of_a_pass_are_measured_even_where_no_pass_was_finished() -> No
     assert sample.partials == pytest.approx([0.05] * quick.PARTS)
 
 
+@pytest.mark.parametrize("images", [32, 64 * 2000])
+def test_there_are_blocks_enough_for_an_interval_on_a_device_slower_than_the_budget(
+    images: int,
+) -> None:
+    device = FakeDevice(images=images, batch_size=32, step_s=30.0)
+    sample = quick.Sample()
+    quick.sample_more(device, sample, Pace(), device.clock, quick.Span(2.0), told)
+    assert len(sample.blocks) == quick.LEAST_BLOCKS
+
+
+def test_a_data_set_of_less_than_a_batch_ends_too() -> None:
+    device = FakeDevice(images=10, batch_size=32, step_s=1.0)
+    sample = quick.Sample()
+    quick.sample_more(device, sample, Pace(), device.clock, quick.Span(2.0), told)
+    assert sample.blocks == []
+
+
 @pytest.mark.parametrize("count", [10, 12, 20, 40, 200])
 def test_the_quantile_is_students(count: int) -> None:
     """Blocks that are just as precise as they must be by the exact quantile, or barely not."""
