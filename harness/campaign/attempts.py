@@ -35,6 +35,7 @@ class Attempts:
     ) -> Record:
         """The last attempt's record; every one is journalled. Raises MachineError."""
         wait_s = FIRST_WAIT_S
+        lost: list[Record] = []
         for left in range(case.case.limits.retries, -1, -1):
             record = self._attempt(case, repeat, beside)
             self.journal(record)
@@ -44,7 +45,7 @@ class Attempts:
             if not self._wait(wait_s):
                 break
             wait_s = min(2 * wait_s, LONGEST_WAIT_S)
-            self._sweep(record)
+            lost = [one for one in (*lost, record) if not self._swept(one)]
         return record
 
     def _attempt(
@@ -62,12 +63,15 @@ class Attempts:
         )
         return self.executor.attempt(case, place, self.on_event, self.stopped)
 
-    def _sweep(self, lost: Record) -> None:
-        """An engine in trouble may not have removed the attempt that it lost."""
+    def _swept(self, lost: Record) -> bool:
+        """An engine in trouble may not have removed the attempt that it lost; False where it still
+        cannot."""
         with contextlib.suppress(MachineError):
             self.executor.sweep(
                 attempt_labels(lost.run_id, lost.case_id, lost.repeat, lost.attempt)
             )
+            return True
+        return False
 
     def _wait(self, seconds: float) -> bool:
         """False where the user stopped the run meanwhile."""

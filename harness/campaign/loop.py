@@ -36,6 +36,7 @@ class Campaign:
     ) -> None:
         self.records = dict(done)
         self.interrupted = False
+        self._troubled = any(record.status is Status.INFRA for record in done.values())
         self._prepared = prepared
         self._folder = folder
         self._schedule = schedule
@@ -97,7 +98,7 @@ class Campaign:
 
     def clear_up(self) -> None:
         """Remove the containers that an engine in trouble could not remove when it was asked."""
-        if any(record.status is Status.INFRA for record in self.records.values()):
+        if self._troubled:
             with contextlib.suppress(MachineError):
                 self._prepared.placed.executor.sweep({"harness.run": self._folder.run_id})
 
@@ -165,6 +166,7 @@ class Campaign:
                 self._journal_failed = error
                 raise
             self._met(record)
+            self._troubled |= record.status is Status.INFRA
             self.records[record.case_id, record.repeat] = record
 
     def _tell(self, event: Event) -> None:

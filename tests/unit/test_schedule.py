@@ -65,6 +65,27 @@ def test_only_faults_that_may_pass_are_tried_again_and_each_attempt_is_kept(
     assert [r.status.value for r in outcome.records] == statuses[-1:]
 
 
+def test_what_an_engine_could_not_remove_is_asked_for_until_it_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    coming = iter([refusing(True), refusing(True), completing()])
+    made, runtime = prepared(ONE, lambda spec: next(coming), tmp_path)
+    sweep = ScriptedRuntime.sweep
+    asked: list[str | None] = []
+
+    def first_away(self: ScriptedRuntime, labels: dict[str, str]) -> list[str]:
+        asked.append(labels.get("harness.attempt"))
+        if len(asked) == 1:
+            raise MachineError("the engine does not answer")
+        return sweep(self, labels)
+
+    monkeypatch.setattr(ScriptedRuntime, "sweep", first_away)
+    outcome = run(made, ignore)
+    assert [record.status for record in outcome.records] == [Status.OK]
+    assert asked == ["r1.a1", "r1.a1", "r1.a2", None]  # and at the end, whatever is the run's
+    assert runtime.swept[-1] == {"harness.run": outcome.folder.name}
+
+
 def test_the_user_need_not_wait_for_a_retry(tmp_path: Path) -> None:
     made, _ = prepared(ONE, lambda spec: refusing(True), tmp_path)
     asked = threading.Event()
@@ -178,7 +199,8 @@ def test_a_retry_leaves_the_other_repeats_alone(tmp_path: Path) -> None:
             "harness.run": outcome.folder.name,
             "harness.case": lost.case_id,
             "harness.attempt": f"r{lost.repeat}.a1",
-        }
+        },
+        {"harness.run": outcome.folder.name},  # when nothing of it is at work any more
     ]
 
 
