@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, cast
 
-from docker.errors import NotFound
+from docker.errors import APIError, NotFound
 from docker.models.containers import Container
 from docker.utils.socket import frames_iter
 
@@ -25,6 +25,9 @@ ENDED = ("exited", "dead", "removing")
 KILLED = (128 + signal.SIGTERM, 128 + signal.SIGKILL)
 SETTLING_S = 1.0
 """How long an engine may take to say that a container whose output has ended is over."""
+
+REMOVAL_PAUSES_S = (0.2, 1.0, 3.0, 0.0)
+"""An engine under load refuses a removal for a moment: a process takes its time, or a mount."""
 
 BETWEEN_CLOCKS_S = 0.05
 """How much later than its stream a container may end that has written all."""
@@ -53,17 +56,22 @@ class DockerAttempt:
     def chunks(self) -> Iterator[Chunk]:
         """Raw frames; where the stream ends early (engine restart), the log gives the rest."""
         yield from self._frames()
-        if self._outlived(time.time()):
-            yield from self._rest(STDOUT)
-            yield from self._rest(STDERR)
+        moment = time.time()
+        if not self._settled() or self._outlived(moment):
+            yield from self._rest(STDOUT, moment)
+            yield from self._rest(STDERR, moment)
 
-    def _outlived(self, moment: float) -> bool:
-        """Whether the container ran on after its stream had ended, at the time `moment`."""
+    def _settled(self) -> bool:
+        """Whether the engine says soon that the container is over."""
         deadline = time.monotonic() + SETTLING_S
         while self.running():
             if time.monotonic() > deadline:
-                return True
+                return False
             time.sleep(0.02)
+        return True
+
+    def _outlived(self, moment: float) -> bool:
+        """Whether the container, now over, ran on after its stream had ended at `moment`."""
         ended = _seconds(str(self._state().get("FinishedAt")))
         return ended is not None and ended > moment + BETWEEN_CLOCKS_S
 
@@ -75,7 +83,7 @@ class DockerAttempt:
         except (OSError, ValueError):
             return  # closed by remove(), or cut off: running() tells which
 
-    def _rest(self, stream: int) -> Iterator[Chunk]:
+    def _rest(self, stream: int, moment: float) -> Iterator[Chunk]:
         """What the log holds beyond the bytes seen. Attaching again would lose its first frames.
 
         The engine keeps a bounded log: where its beginning is gone already, the gap is told.
@@ -92,7 +100,7 @@ class DockerAttempt:
                     self._seen[stream] += len(new)
                     if new:
                         yield stream, new
-        if known:
+        if known and self._outlived(moment):  # an engine may also be late to say that it is over
             yield (
                 stream,
                 b"\n[the stream broke off and the engine's log is cut: output is missing]\n",
@@ -149,8 +157,17 @@ class DockerAttempt:
                 self._socket._sock.shutdown(socket.SHUT_RDWR)
             with contextlib.suppress(OSError):
                 self._socket.close()
-        with contextlib.suppress(*ENGINE_ERRORS):
-            self.container.remove(force=True, v=True)
+        for pause_s in REMOVAL_PAUSES_S:
+            try:
+                self.container.remove(force=True, v=True)
+            except NotFound:
+                return
+            except APIError:
+                time.sleep(pause_s)
+            except ENGINE_ERRORS:
+                return  # it is away: whoever comes next sweeps
+            else:
+                return
 
     def _state(self) -> dict[str, Any]:
         try:
