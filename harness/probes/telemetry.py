@@ -71,7 +71,7 @@ class Sampler:
         while not self._ended.wait(max(due - time.monotonic(), 0)):
             of_card = card.read() if card is not None else {}
             sample = Sample(time.monotonic(), **of_card, **host.read())
-            rows.writerow(map(_cell, _in_order(sample)))
+            rows.writerow(map(_cell, COLUMNS, _in_order(sample)))
             # One that comes late is not made up for.
             due = max(due + self._period, time.monotonic())
 
@@ -89,12 +89,15 @@ def _card(subject: Subject, open_things: ExitStack) -> Card | None:
     return None
 
 
-def _cell(value: Any) -> str:
+def _cell(name: str, value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, bool):
         return str(int(value))
-    return f"{value:.6g}" if isinstance(value, float) and value < 1000 else str(value)
+    if isinstance(value, float):
+        # Times are seconds since the machine's start: a fresh one's too are told to the millionth.
+        return f"{value:.6g}" if name != "t" and value < 1000 else f"{value:.6f}"
+    return str(value)
 
 
 def samples_of(path: Path) -> Iterator[Sample]:

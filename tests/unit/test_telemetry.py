@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from harness.analysis.disturbance import disturbance, limited_by
 from harness.analysis.telemetry import COLUMNS, Sample, energy_over, summed_up
 from harness.model import Device, Disturbed
-from harness.probes.telemetry import Sampler, Subject, samples_of
+from harness.probes.telemetry import Sampler, Subject, _cell, samples_of
 from harness.probes.telemetry_host import Host, periods_of, throttled
 from harness.runner.sampling import answers
 
@@ -172,6 +172,12 @@ def test_a_case_on_the_processor_is_sampled_into_a_file_that_reads_back(tmp_path
         file.write("12.5,0.")  # torn
     assert list(samples_of(path)) == samples
     assert path.read_text().partition("\n")[0] == ",".join(COLUMNS)
+
+
+def test_samples_of_a_machine_that_has_just_started_are_told_apart() -> None:
+    assert _cell("t", 123.4564) != _cell("t", 123.4567)
+    assert float(_cell("energy_j", 123456.789)) == 123456.789
+    assert (_cell("cpu", 1 / 3), _cell("cpu", None), _cell("own", 2)) == ("0.333333", "", "2")
 
 
 def test_a_file_that_cannot_be_written_ends_nothing(tmp_path: Path) -> None:
