@@ -139,9 +139,10 @@ class SlurmExecutor:
             except InfraError as error:
                 if not error.transient or time.monotonic() > until or waiting.stopped():
                     raise
-                if not self._away:
+                with self._lock:
+                    told, self._away = self._away, True
+                if not told:
                     waiting.on_event(Note(f"{error}; trying again"))
-                self._away = True
                 time.sleep(self._pace.poll_s)
             else:
                 self._away = False
