@@ -6,7 +6,6 @@ import contextlib
 import fcntl
 import hashlib
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
@@ -105,17 +104,24 @@ class RunFolder:
 
     @classmethod
     def create(cls, results: Path) -> RunFolder:
-        """A new folder below `results`. Raises MachineError where it cannot be written."""
-        name = datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S-") + secrets.token_hex(2)
-        path = results / name
-        try:
-            path.mkdir(parents=True)
-        except OSError as error:
-            raise MachineError(
-                f"the results folder {results} cannot be written: {error.strerror}",
-                "name another with --results",
-            ) from error
-        return cls(path.resolve())
+        """A new folder below `results`, where the last in order is the last that began.
+
+        Raises MachineError where it cannot be written.
+        """
+        while True:
+            moment = datetime.now(timezone.utc)
+            fraction = moment.microsecond * 0x10000 // 1_000_000
+            path = results / f"{moment:%Y%m%d-%H%M%S}-{fraction:04x}"
+            try:
+                path.mkdir(parents=True)
+            except FileExistsError:
+                continue  # another began in the same moment
+            except OSError as error:
+                raise MachineError(
+                    f"the results folder {results} cannot be written: {error.strerror}",
+                    "name another with --results",
+                ) from error
+            return cls(path.resolve())
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:

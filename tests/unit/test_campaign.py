@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import threading
 import time
 from pathlib import Path
@@ -238,6 +239,12 @@ def test_a_run_folder_that_goes_away_is_one_clear_error(tmp_path: Path) -> None:
     made, _ = prepared(ONE, script, tmp_path / "results")
     with pytest.raises(MachineError, match="cannot be written"):
         run(made, ignore)
+
+
+def test_runs_of_one_second_stand_in_the_order_of_their_beginnings(tmp_path: Path) -> None:
+    begun = [RunFolder.create(tmp_path).run_id for _ in range(50)]
+    assert begun == sorted(set(begun))
+    assert all(re.fullmatch(r"\d{8}-\d{6}-[0-9a-f]{4}", name) for name in begun)
 
 
 def test_runs_are_found_by_id_folder_or_latest(tmp_path: Path) -> None:
