@@ -27,7 +27,10 @@ from tests.conftest import lacking, real_data, run_harness
 
 IMAGES, LABELS = random.Random(7).randbytes(300_000), random.Random(8).randbytes(5_000)
 CONTENT = {"images.gz": IMAGES, "labels.gz": LABELS}
-HASTE = Patience(answer_s=0.4, window_s=0.5, slowest_bytes_per_s=10_000)
+CALM = Patience(answer_s=20)
+HASTE = Patience(answer_s=1.5, window_s=1.0, slowest_bytes_per_s=10_000)
+"""For mirrors that are silent or slow beyond bearing: a good one may be slow on a busy machine."""
+UNANSWERED = f"did not answer within {HASTE.answer_s:g} s"
 PROBE = "bytes=0-0"
 """What the harness asks of every mirror at once, to see who is there."""
 
@@ -269,10 +272,15 @@ def no_range(request: Request, data: bytes) -> None:
 # ------------------------------------------------------------------ the tests
 
 
-def fetch(folder: Path, *mirrors: Mirror | str, said: list[str] | None = None) -> Fetched:
+def fetch(
+    folder: Path,
+    *mirrors: Mirror | str,
+    said: list[str] | None = None,
+    patience: Patience = CALM,
+) -> Fetched:
     bases = [one if isinstance(one, str) else one.base for one in mirrors]
     notes = [] if said is None else said
-    return fetch_missing(["tiny"], folder, notes.append, None, Terms(HASTE, {"tiny": bases}))
+    return fetch_missing(["tiny"], folder, notes.append, None, Terms(patience, {"tiny": bases}))
 
 
 def whole(folder: Path) -> bool:
@@ -306,10 +314,10 @@ def test_what_a_proper_mirror_sends_is_kept(
 @pytest.mark.parametrize(
     ("behaviour", "words"),
     [
-        (silent, "did not answer within 0.4 s"),
-        (a_header_a_while, "did not answer within 0.4 s"),
-        (silent_body, "sent nothing for 0.4 s after 0 bytes"),
-        (trickle, r"sent \d+ bytes in \d s"),
+        (silent, UNANSWERED),
+        (a_header_a_while, UNANSWERED),
+        (silent_body, f"sent nothing for {HASTE.answer_s:g} s after 0 bytes"),
+        (trickle, r"sent \d+ bytes in \d+ s"),
         (half_without_range, "broke off after 150000 of 300000 bytes"),
         (half_without_length, "broke off after 150000 of 300000 bytes"),
         (half_chunked, r"broke off after \d+ of 300000 bytes"),
@@ -329,14 +337,14 @@ def test_a_bad_mirror_is_left_for_the_next_and_named_where_none_is_better(
     bad = mirror(behaviour)
     started = time.monotonic()
     with pytest.raises(NoMirrorError) as caught:
-        fetch(tmp_path, bad)
-    assert time.monotonic() - started < 3
+        fetch(tmp_path, bad, patience=HASTE)
+    assert time.monotonic() - started < 20
     assert caught.value.exit_code == 3
     assert re.search(f"tiny/images.gz.*: {bad.base} {words}", caught.value.message)
     assert "HARNESS_MIRROR" in caught.value.next_step
     assert not (tmp_path / "tiny" / "images.gz").exists()
     said: list[str] = []
-    fetch(tmp_path, bad, mirror(good), said=said)
+    fetch(tmp_path, bad, mirror(good), said=said, patience=HASTE)
     assert whole(tmp_path)
     assert any(re.search(f"{bad.base} {words}", line) for line in said)
 
@@ -364,9 +372,9 @@ def test_mirrors_that_are_silent_are_waited_for_together(
     silent_ones = [mirror(silent) for _ in range(4)]
     started = time.monotonic()
     with pytest.raises(NoMirrorError) as caught:
-        fetch(tmp_path, *silent_ones)
+        fetch(tmp_path, *silent_ones, patience=HASTE)
     assert time.monotonic() - started < 3 * HASTE.answer_s
-    assert caught.value.message.count("did not answer within 0.4 s") == 4
+    assert caught.value.message.count(UNANSWERED) == 4
     assert [one.asked for one in silent_ones] == [[], [], [], []]
 
 
@@ -448,12 +456,12 @@ def test_a_damaged_file_is_replaced_only_on_request_and_only_by_the_right_one(
     with pytest.raises(MachineError, match="is damaged") as caught:
         fetch(tmp_path, mirror(good))
     assert "harness data fetch" in caught.value.next_step
-    bad = Terms(HASTE, {"tiny": [mirror(wrong).base]}, replace_damaged=True)
+    bad = Terms(CALM, {"tiny": [mirror(wrong).base]}, replace_damaged=True)
     with pytest.raises(NoMirrorError):
         fetch_missing(["tiny"], tmp_path, lambda text: None, None, bad)
     assert damaged.read_bytes() == b"damaged"
     said: list[str] = []
-    terms = Terms(HASTE, {"tiny": [mirror(good).base]}, replace_damaged=True)
+    terms = Terms(CALM, {"tiny": [mirror(good).base]}, replace_damaged=True)
     fetch_missing(["tiny"], tmp_path, said.append, None, terms)
     assert whole(tmp_path)
     assert f"{damaged} is damaged: fetching it anew" in said
@@ -472,7 +480,7 @@ def test_what_can_be_fetched_is_before_the_rest_is_an_error(
 
 def test_progress_ends_with_the_whole_file(mirror: Callable[..., Mirror], tmp_path: Path) -> None:
     seen: list[tuple[str, int, int]] = []
-    terms = Terms(HASTE, {"tiny": [mirror(good).base]})
+    terms = Terms(CALM, {"tiny": [mirror(good).base]})
     fetch_missing(["tiny"], tmp_path, lambda text: None, lambda *told: seen.append(told), terms)
     of_images = [done for label, done, total in seen if label == "tiny/images.gz"]
     assert of_images == sorted(of_images)
@@ -516,7 +524,7 @@ def test_two_at_once_fetch_each_file_once(mirror: Callable[..., Mirror], tmp_pat
     for each in both:
         each.start()
     for each in both:
-        each.join(20)
+        each.join(60)
     assert whole(tmp_path)
     assert sorted(name for name, _ in one.asked) == ["images.gz", "labels.gz"]
     assert f"another harness is fetching into {tmp_path}: waiting for it" in said
@@ -670,12 +678,12 @@ def test_ctrl_c_leaves_only_what_the_next_call_goes_on_from(
         text=True,
     )
     part = tmp_path / "mnist" / "t10k-images-idx3-ubyte.gz.part"
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not (part.exists() and part.stat().st_size > 0) and time.monotonic() < deadline:
         time.sleep(0.05)
     time.sleep(0.2)
     started.send_signal(signal.SIGINT)
-    out, err = started.communicate(timeout=20)
+    out, err = started.communicate(timeout=60)
     assert (started.returncode, out) == (130, "")
     assert "Traceback" not in err
     assert "the same command goes on from there" in err
