@@ -159,8 +159,13 @@ class Bench:
 
 
 def test_two_cards_share_the_cases_and_the_records_say_who_ran_beside_whom(tmp_path: Path) -> None:
-    bench = Bench()
-    made, _ = prepared(FOUR, bench.script, tmp_path, CARDS[0])
+    bench, both = Bench(), threading.Barrier(2)
+
+    def script(spec: LaunchSpec) -> Script:
+        both.wait(10)  # neither card does all the work
+        return bench.script(spec)
+
+    made, _ = prepared(FOUR, script, tmp_path, CARDS[0])
     shared = replace(made, planned=tuple(replace(case, pool=CARDS) for case in made.planned))
     outcome = run(shared, ignore, schedule=Schedule(parallel=True))
     assert [record.status for record in outcome.records] == [Status.OK] * 4
@@ -249,13 +254,19 @@ def test_nothing_follows_a_line_of_the_journal_that_may_be_torn(
 
 
 def test_ctrl_c_ends_all_lanes(tmp_path: Path) -> None:
-    made, runtime = prepared(FOUR, Bench(30.0).script, tmp_path, CARDS[0])
+    bench, asked = Bench(30.0), threading.Event()
+
+    def script(spec: LaunchSpec) -> Script:
+        begun = bench.script(spec)
+        if len(bench.used) == 2:
+            asked.set()
+        return begun
+
+    made, runtime = prepared(FOUR, script, tmp_path, CARDS[0])
     shared = replace(made, planned=tuple(replace(case, pool=CARDS) for case in made.planned))
-    asked = threading.Event()
-    threading.Timer(0.5, asked.set).start()
     started = time.monotonic()
     outcome = run(shared, ignore, asked.is_set, Schedule(parallel=True))
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 25
     assert outcome.interrupted
     assert [record.status for record in outcome.records] == [Status.INTERRUPTED] * 2
     assert all(attempt.removed for attempt in runtime.attempts)

@@ -155,7 +155,7 @@ def test_attempts_of_a_moment_are_one_array() -> None:
         arrays.append(len(folders))
         return [f"{len(arrays)}_{folder.name}" for folder in folders]
 
-    gathering, tasks = Gathering(submit, 0.2), {}
+    gathering, tasks = Gathering(submit, 1.0), {}
     threads = [
         threading.Thread(target=lambda n=n: tasks.update({n: gathering.task_for(Path(f"/{n}"))}))
         for n in range(5)

@@ -161,7 +161,7 @@ def test_a_case_on_the_processor_is_sampled_into_a_file_that_reads_back(tmp_path
     path = tmp_path / "telemetry.csv"
     sampler = Sampler(Subject(Device(kind="cpu")), path, hz=100)
     sampler.start()
-    sampler._thread.join(0.2)
+    sampler._thread.join(1.0)
     sampler.stop()
     samples = list(samples_of(path))
     assert len(samples) >= 5
