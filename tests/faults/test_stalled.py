@@ -35,4 +35,4 @@ def test_silence_without_work_ends_a_case(engine: Engine, tmp_path: Path, runtim
     assert record.reason == "no output and next to no processor time for 4 s"
     assert time.monotonic() - started < 30
     filters = {"label": f"harness.run={run.name}"}
-    assert engine.client.containers.list(all=True, filters=filters) == []
+    assert engine.client.containers.list(all=True, filters=filters, ignore_removed=True) == []

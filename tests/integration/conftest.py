@@ -6,15 +6,20 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from docker.models.containers import Container
 
 from harness.catalog import images
 from harness.errors import HarnessError
 from harness.images import find
+from harness.results.run import is_alive
+from harness.runtimes import containers
 from harness.runtimes.engine import Engine, connect
 from tests.conftest import lacking
 
@@ -45,11 +50,34 @@ def image_ids(engine: Engine) -> dict[str, str]:
 
 
 @pytest.fixture
-def no_container_left(engine: Engine) -> Iterator[None]:
-    """After the test the engine holds no container of ours."""
+def no_container_left(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """After the test, or a moment later, the engine holds no container that the test made.
+
+    Other harnesses may be at work in the same engine, and other tests may have left something.
+    """
+    here = tmp_path_factory.getbasetemp().resolve()
+    before = {container.id for container in containers.find(engine, "harness.run")}
+
+    def left() -> list[dict[str, str]]:
+        found = containers.find(engine, "harness.run")
+        return [one.labels for one in found if one.id not in before and is_of(here, one)]
+
     yield
-    left = engine.client.containers.list(all=True, filters={"label": "harness.run"})
-    assert [container.labels for container in left] == []
+    deadline = time.monotonic() + 10
+    while (still := left()) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert still == []
+
+
+def is_of(here: Path, container: Container) -> bool:
+    """Whether these tests made it: in a folder below theirs, or dead in one for a moment's work."""
+    if (name := container.labels.get("harness.folder")) is None:
+        return True  # it belongs to no run: a test's own
+    folder = Path(name).resolve()
+    passing = Path(tempfile.gettempdir()).resolve()
+    if passing in folder.parents and folder.name.startswith("harness-"):
+        return not is_alive(folder)
+    return here in folder.parents
 
 
 @pytest.fixture

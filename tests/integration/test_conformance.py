@@ -74,7 +74,7 @@ def _left(subject: Subject) -> list[Any]:
     if subject.engine is None:
         return []
     mine = {"label": [f"{name}={value}" for name, value in LABELS.items()]}
-    return list(subject.engine.client.containers.list(all=True, filters=mine))
+    return list(subject.engine.client.containers.list(all=True, filters=mine, ignore_removed=True))
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from harness.runtimes import rehearsal
 from harness.runtimes.containers import find
 from harness.runtimes.docker import DockerRuntime
 from harness.runtimes.engine import Engine
-from harness.runtimes.leftovers import remove_leftovers
+from harness.runtimes.leftovers import find_leftovers
 from tests.conftest import run_harness
 
 NEED = Need("tensorflow", "cpu", CPU, asked_for_image=False, memory_limit=None)
@@ -82,9 +82,9 @@ def test_clean_removes_what_dead_runs_left_and_spares_the_living(
         with folder.locked():
             ended = run_harness("clean")
             assert ended.returncode == 0, ended.stderr
-            assert "1 container removed" in ended.stdout
+            assert f"removed {dead.container.short_id} (dead)" in ended.stdout
             assert living.running()
-        assert len(remove_leftovers(engine, lambda path: False)) == 1
+        assert living.container in find_leftovers(engine, lambda path: path != folder.path)
     finally:
         dead.remove()
         living.remove()
@@ -148,7 +148,7 @@ def test_a_rehearsal_is_known_to_be_at_work(engine: Engine, spec: LaunchSpec) ->
             )
             try:
                 rehearsal.remove_dead(self.engine)
-                assert remove_leftovers(self.engine, is_alive) == []
+                assert container not in find_leftovers(self.engine, is_alive)
                 container.reload()
             finally:
                 container.remove()

@@ -90,7 +90,8 @@ def test_a_run_in_podman_asked_for_or_for_want_of_docker(
     ]
     assert ("no Docker engine answers" in told) == (runtime == "auto")
     mine = {"label": "harness.run"}
-    assert place.engine.client.containers.list(all=True, filters=mine) == []
+    left = place.engine.client.containers.list(all=True, filters=mine, ignore_removed=True)
+    assert left == []
 
 
 def test_podman_behind_dockers_own_setting_is_named_podman(
