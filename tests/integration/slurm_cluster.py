@@ -104,7 +104,10 @@ class Cluster:
         self.start(name, "slurmd", "-D", "-N", name)
 
     def lose(self, node: str) -> None:
-        """The node is gone from one moment to the next, with all that it ran."""
+        """The node is gone from one moment to the next, with all that it ran.
+
+        What would report a task's end to the controller goes before the task.
+        """
         self.daemons.pop(node).kill()
         for process in self._tasks(node):
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -113,7 +116,7 @@ class Cluster:
     def _tasks(self, node: str) -> list[psutil.Process]:
         script = str(self.folder / f"spool-{node}" / "job")
         environment = f"SLURMD_NODENAME={node}"
-        found = []
+        parents, found = [], []
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error, OSError):
                 mine = script in " ".join(process.cmdline())
@@ -121,8 +124,8 @@ class Cluster:
                 here = f"SLURM_CONF={self.folder}/slurm.conf" in text and environment in text
                 if mine or here:
                     found.append(process)
-                    found += [one for one in process.parents() if "slurmstepd" in one.name()]
-        return list(dict.fromkeys(found))
+                    parents += [one for one in process.parents() if "slurmstepd" in one.name()]
+        return list(dict.fromkeys([*parents, *found]))
 
     def jobs(self) -> list[str]:
         """What waits or runs now."""
@@ -135,7 +138,7 @@ class Cluster:
 
     def end(self) -> None:
         if "slurmctld" in self.daemons:
-            subprocess.run(["scancel", "--quiet", "--user=root"], check=False, timeout=20)
+            subprocess.run(["scancel", "--quiet", "--user=root"], check=False, timeout=60)
         for node in NODES:
             if node in self.daemons:
                 self.lose(node)
@@ -196,7 +199,7 @@ def running_cluster(folder: Path) -> Iterator[Cluster]:
         cluster.start("slurmctld", "slurmctld", "-D")
         for node in NODES:
             cluster.start_node(node)
-        until(lambda: _answers() and cluster.up(), 30, "both nodes idle")
+        until(lambda: _answers() and cluster.up(), 120, "both nodes idle")
         yield cluster
     finally:
         cluster.end()
