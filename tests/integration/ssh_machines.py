@@ -113,6 +113,11 @@ class Machines:
     def known(self) -> Path:
         return self.folder / "known_hosts"
 
+    @property
+    def state(self) -> Path:
+        """Where this end's harness remembers its jobs."""
+        return self.folder / "state"
+
     def start(
         self, name: str, host: str, path: str | None = None, settings: Mapping[str, str] = {}
     ) -> Machine:
@@ -173,8 +178,8 @@ def machines(folder: Path) -> Iterator[Machines]:
     keygen(folder / "user_key")
     config = folder / "ssh_config"
     config.write_text(_CLIENT.format(key=folder / "user_key", known=folder / "known_hosts"))
-    env = {"HARNESS_SSH_CONFIG": str(config), "XDG_STATE_HOME": str(folder / "state")}
-    found = Machines(folder, env)
+    found = Machines(folder, {"HARNESS_SSH_CONFIG": str(config)})
+    found.env["XDG_STATE_HOME"] = str(found.state)
     try:
         yield found
     finally:
@@ -254,7 +259,7 @@ def answers(host: str, port: int) -> bool:
     return False
 
 
-def until(look, seconds: float = 60.0):  # type: ignore[no-untyped-def]
+def until(look, seconds: float = 300.0):  # type: ignore[no-untyped-def]
     """What `look` finds, as soon as it finds something; fails after so long."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -265,12 +270,22 @@ def until(look, seconds: float = 60.0):  # type: ignore[no-untyped-def]
     pytest.fail("it never came to that")
 
 
-def stand_in(path: Path, seconds: float) -> Path:
-    """An interpreter for `--python` that says it holds TensorFlow and takes so long for a case."""
-    path.write_text(_STAND_IN.format(python=sys.executable, seconds=seconds, path=str(path)))
+def stand_in(path: Path, held: bool = False) -> Path:
+    """An interpreter for `--python` that says it holds TensorFlow and is soon done with a case.
+
+    `held` lets no case but the run's first one end before `release`.
+    """
+    if held:
+        path.with_suffix(".hold").touch()
+    path.write_text(_STAND_IN.format(python=sys.executable, path=str(path)))
     path.with_suffix(".json").write_text(json.dumps({"train": train(), "infer": infer()}))
     path.chmod(0o755)
     return path
+
+
+def release(held: Path) -> None:
+    """Let the cases end that the stand-in `held` measures."""
+    held.with_suffix(".hold").unlink()
 
 
 _STAND_IN = """#!{python}
@@ -279,15 +294,20 @@ if sys.argv[1] == "-c":
     told = {{"executable": {path!r}, "version": [3, 11, 0], "modules": ["numpy", "tensorflow"]}}
     print(json.dumps({{**told, "versions": {{"tensorflow": "2.17.0"}}}}))
     sys.exit()
-out = sys.argv[sys.argv.index("--out") + 1]
-with open(os.path.splitext({path!r})[0] + ".json") as file:
+out = sys.argv[sys.argv.index("--out") + 1]  # RUN/cases/CASE/r1/a1
+here = os.path.splitext({path!r})[0]
+with open(here + ".json") as file:
     timing = json.load(file)
 def tell(**event):
     print(":::harness " + json.dumps(event), flush=True)
 tell(event="phase", phase="train")
 for step in range(10):
     tell(event="progress", phase="train", epoch=1, epochs=1, step=step, steps=10, images_per_s=9.0)
-    time.sleep({seconds} / 10)
+    time.sleep(0.01)
+journal = os.path.join(out, *[os.pardir] * 4, "records.jsonl")
+late = time.monotonic() + 250
+while os.path.exists(journal) and os.path.exists(here + ".hold") and time.monotonic() < late:
+    time.sleep(0.05)
 for phase, content in timing.items():
     with open(os.path.join(out, "timing-%s.json" % phase), "w") as file:
         json.dump(content, file)
@@ -304,8 +324,17 @@ class Going:
     def said(self, text: str) -> bool:
         return text in self.log.read_text()
 
+    def comes(self, text: str, seconds: float = 300.0) -> None:
+        """Wait until it says so; fails where it ends or so much time passes without it."""
+        deadline = time.monotonic() + seconds
+        while not self.said(text):
+            ended = self.process.poll() is not None or time.monotonic() > deadline
+            if ended and not self.said(text):
+                pytest.fail(f"it never said {text!r}:\n{self.log.read_text()}")
+            time.sleep(0.05)
+
     def wait(self) -> int:
-        return self.process.wait(timeout=120)
+        return self.process.wait(timeout=300)
 
     def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)

@@ -29,6 +29,7 @@ budget: 1s
 PLAYED = """
 axes: {model: [model-a], dataset: [synthetic], batch_size: [8, 16, 32]}
 defaults: {protocol: smoke, image: plain}
+order: written
 retries: 0
 """
 DOCKERFILE = f"FROM {BASE}\nCOPY python3 /usr/local/bin/python3\n"
@@ -37,12 +38,13 @@ import json, os, sys, time
 if "--out" not in sys.argv:
     os.execv("/usr/bin/python3", ["python3", *sys.argv[1:]])
 out = sys.argv[sys.argv.index("--out") + 1]
-time.sleep(3)
+with open(sys.argv[sys.argv.index("--spec") + 1]) as file:
+    time.sleep(1 if json.load(file)["batch_size"] == 8 else 30)
 for name, content in {files!r}.items():
     with open(os.path.join(out, name), "w") as file:
         json.dump(content, file)
 """
-"""The image's Python: in place of a case it takes three seconds and leaves figures."""
+"""The image's Python: in place of a case it waits, the first time briefly, and leaves figures."""
 
 
 @dataclass
@@ -115,7 +117,7 @@ def test_an_engine_that_dies_there_costs_its_cases_and_no_result(
     line = ("matrix", tmp_path / "matrix.yaml", "--on", docked.machine.address)
     env = {**docked.machines.env, "HARNESS_IMAGES": str(docked.catalog)}  # it goes along
     going = begin(tmp_path / "log", *line, "--results", tmp_path / "r", env=env)
-    until(lambda: going.said("case 2/3"))
+    going.comes("case 2/3")
     until(lambda: containers(docked.engine))
     assert docked.engine.process is not None
     docked.engine.process.kill()
