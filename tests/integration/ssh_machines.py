@@ -358,4 +358,16 @@ def begin(log: Path, *arguments: str | Path, env: dict[str, str]) -> Going:
             env=whole,
             text=True,
         )
-    return Going(process, log)
+    _BEGUN.append(Going(process, log))
+    return _BEGUN[-1]
+
+
+_BEGUN: list[Going] = []
+
+
+def end_all() -> None:
+    """Kill whatever `begin` has started and is still there."""
+    for going in _BEGUN:
+        if going.process.poll() is None:
+            going.kill()
+    _BEGUN.clear()

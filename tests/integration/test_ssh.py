@@ -25,6 +25,7 @@ from tests.integration.ssh_machines import (
     Machines,
     Wire,
     begin,
+    end_all,
     release,
     stand_in,
     until,
@@ -75,6 +76,21 @@ def installed(all_machines: Machines) -> Machines:
     assert (all_machines.there[0].place / "jobs" / job / "results").is_dir()
     subprocess.run(["rm", "-r", all_machines.there[0].place / "jobs" / job], check=True)
     return all_machines
+
+
+@pytest.fixture(autouse=True)
+def a_clean_start(request: pytest.FixtureRequest, all_machines: Machines) -> Iterator[None]:
+    """Whatever a test left that failed midway is no trouble of the next one's."""
+    before = request.session.testsfailed
+    yield
+    if request.session.testsfailed == before:
+        return
+    end_all()
+    for machine in all_machines.there:
+        for name in machine.left():
+            kill_all(machine.place / "jobs" / name)
+            shutil.rmtree(machine.place / "jobs" / name)
+    shutil.rmtree(all_machines.state / "harness" / "jobs", ignore_errors=True)
 
 
 @pytest.fixture
