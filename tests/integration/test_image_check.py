@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,8 +15,10 @@ from harness.catalog import images
 from harness.host.gpus import CPU
 from harness.images.check import Checked, check
 from harness.images.trial import out_folder, probe_spec
+from harness.model import LaunchSpec
 from harness.results.files import held
 from harness.results.run import is_alive
+from harness.runtimes.containers import find
 from harness.runtimes.docker import DockerRuntime
 from harness.runtimes.engine import Engine
 from harness.runtimes.leftovers import find_leftovers
@@ -127,8 +130,17 @@ def test_an_image_without_python(engine: Engine, hostile: str) -> None:
 
 
 def test_nothing_is_left_behind(engine: Engine, image_ids: dict[str, str]) -> None:
-    check(DockerRuntime(engine), "cpu-jax", CPU, lambda line: None)
-    assert engine.client.containers.list(all=True, filters={"label": "harness.check"}) == []
+    started: list[Mapping[str, str]] = []
+
+    class Noting(DockerRuntime):
+        def container_options(self, spec: LaunchSpec) -> dict[str, Any]:
+            started.append(spec.labels)
+            return super().container_options(spec)
+
+    check(Noting(engine), "cpu-jax", CPU, lambda line: None)
+    assert started
+    for labels in started:  # its folder is among them: another's check is not meant
+        assert find(engine, *(f"{name}={value}" for name, value in labels.items())) == []
 
 
 def test_a_reference_that_cannot_be_had() -> None:

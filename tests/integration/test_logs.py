@@ -18,6 +18,7 @@ from harness.runner.saved_log import SavedLog, judge_log
 from harness.runner.watch import MAX_LOG
 from harness.runtimes.docker import DockerRuntime
 from harness.runtimes.engine import Engine
+from harness.runtimes.kernel_log import killed_for_memory
 
 pytestmark = pytest.mark.engine
 
@@ -88,7 +89,7 @@ def ended(engine: Engine, image: str, program: str, **limits: Any) -> SavedLog:
         code = container.wait(timeout=120)["StatusCode"]
         container.reload()
         log = container.logs()
-        killed = container.attrs["State"]["OOMKilled"]
+        killed = container.attrs["State"]["OOMKilled"] or killed_for_memory(str(container.id))
     finally:
         container.remove(force=True)
     return judge_log(io.BytesIO(log).read, Exit(code=code, oom_killed=killed))
@@ -202,7 +203,9 @@ def test_killed_from_outside_is_a_failure_of_an_unknown_hand(
         while not (log.is_file() and log.stat().st_size) and time.monotonic() < deadline:
             time.sleep(0.1)
         time.sleep(1.0)  # all of it has been read
-        (container,) = engine.client.containers.list(filters={"label": "harness.run=killed"})
+        (container,) = engine.client.containers.list(
+            filters={"label": "harness.run=killed"}, ignore_removed=True
+        )
         container.kill()
 
     killer = threading.Timer(0.5, kill)
