@@ -56,6 +56,7 @@ def test_the_run_goes_on_when_the_engine_is_back(place: OwnEngine, tmp_path: Pat
     process = start(folder, tmp_path)
     run = wait_for_the_run(tmp_path)
     while not list(run.glob("cases/*_b16_*/r1/a1/log.txt")):
+        assert process.poll() is None, process.communicate()[0]
         time.sleep(0.05)
     time.sleep(1.0)
     place.stop()
@@ -70,4 +71,4 @@ def test_the_run_goes_on_when_the_engine_is_back(place: OwnEngine, tmp_path: Pat
     assert all(record.transient for record in journal if record.status is Status.INFRA)
     assert "trying again in" in told
     engine = place.connected()
-    assert engine.client.containers.list(all=True) == []
+    assert engine.client.containers.list(all=True, ignore_removed=True) == []

@@ -81,7 +81,7 @@ def place(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Place:
 
 def wait_for_the_run(results: Path) -> Path:
     """The run's folder, as soon as there is one."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not (found := list(results.glob("*/run.json"))):
         assert time.monotonic() < deadline
         time.sleep(0.005)
