@@ -68,6 +68,8 @@ class OwnPodman:
         """Copy an image of the Docker engine's."""
         saving = subprocess.Popen(["docker", "save", image], stdout=subprocess.PIPE)
         loading = self.start("load", "-q", stdin=saving.stdout, stdout=subprocess.PIPE)
+        assert saving.stdout is not None
+        saving.stdout.close()  # or the one would wait for ever where the other dies
         said, _ = loading.communicate(timeout=300)
         assert (saving.wait(), loading.returncode) == (0, 0), said
 

@@ -50,13 +50,15 @@ def serve(folder: Path, credentials: bool = False) -> Iterator[str]:
     quiet = subprocess.DEVNULL
     serving = subprocess.Popen([program, "serve", str(config)], stdout=quiet, stderr=quiet)
     with serving as process:
-        for _ in range(100):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.1)
-        yield f"localhost:{port}"
-        process.terminate()
+        try:
+            for _ in range(100):
+                with socket.socket() as probe:
+                    if probe.connect_ex(("127.0.0.1", port)) == 0:
+                        break
+                time.sleep(0.1)
+            yield f"localhost:{port}"
+        finally:
+            process.terminate()
 
 
 def imported(engine: Engine, reference: str, content: bytes) -> None:
