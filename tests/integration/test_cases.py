@@ -64,7 +64,9 @@ def check_figures(record: Record) -> None:
     assert timing.total_inference_s == pytest.approx(
         (timing.model_load_s or 0) + (timing.predict_s or 0)
     )
-    assert timing.blocks["train"] > 0
+    assert (timing.train_s or 0) > 0
+    # On a fast machine no block is long enough to stand for something.
+    assert (timing.blocks["train"] > 0) == (timing.images_per_s is not None)
     assert timing.predicted == ()
     assert record.device.kind == "cpu"
     assert record.memory.peak_host_bytes
@@ -89,7 +91,7 @@ def test_quick_predicts_what_would_take_long_and_runs_what_would_not(matrix_file
         low, high = timing.intervals["total_execution_s"]
         assert low < (timing.total_execution_s or 0) < high
     else:  # a busy machine's blocks are so long that there are fewer than two
-        assert timing.weak == ("total_execution_s",)
+        assert "total_execution_s" in timing.weak
     assert (timing.total_execution_s or 0) > 300
     assert "first_step_s" not in timing.predicted
     assert timing.input_ratio is not None

@@ -92,7 +92,7 @@ def parser(name: str) -> Path:
 def asked(line: list[str | Path], home: Path) -> subprocess.CompletedProcess[str]:
     """A parser's answer; it keeps its own state in `home`, and reports to nobody."""
     env = {"HOME": str(home), "PATH": os.environ["PATH"], "SKYPILOT_DISABLE_USAGE_COLLECTION": "1"}
-    return subprocess.run(line, capture_output=True, text=True, env=env, check=False, timeout=120)
+    return subprocess.run(line, capture_output=True, text=True, env=env, check=False, timeout=300)
 
 
 def test_skypilots_own_parser_takes_the_tasks(exported: Any, wheel: Path, tmp_path: Path) -> None:

@@ -20,12 +20,14 @@ QUESTION = (
 )
 
 
+@pytest.mark.timeout(1500)
 @pytest.mark.usefixtures("image_ids", "no_container_left")
 def test_the_boundary_in_a_pool_of_450_mib(tmp_path: Path) -> None:
-    begun = run_harness(*QUESTION[:-4], "--max-probes", "2", "--results", tmp_path)
+    first = (*QUESTION[:-4], "--max-probes", "2")
+    begun = run_harness(*first, "--results", tmp_path, timeout=1100)
     assert begun.returncode == 1, begun.stderr  # two probes settle nothing, and it says so
     assert "2 probes were made" in begun.stdout
-    ended = run_harness(*QUESTION, "--resume", "latest", "--results", tmp_path)
+    ended = run_harness(*QUESTION, "--resume", "latest", "--results", tmp_path, timeout=1100)
     assert ended.returncode == 0, ended.stderr + ended.stdout
     found = json.loads(ended.stdout)
     assert found["settled"]
