@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +11,7 @@ import pytest
 
 from harness.campaign import Outcome, Prepared, Request, prepare_elsewhere, resume, run
 from harness.errors import InfraError, MachineError
-from harness.events import Event, Note
+from harness.events import CaseStarted, Event, Note
 from harness.executors import Inline
 from harness.executors.errand import Errand
 from harness.executors.slurm.client import SlurmCommands
@@ -134,18 +133,21 @@ def test_a_task_that_ends_between_the_look_and_its_turn_is_taken_up(tmp_path: Pa
     (attempt / RECORD_FILE).rename(attempt / "later.json")
 
     class Ending(Played):
-        """The task ends just after squeue has told of it."""
+        """Squeue tells of the task, which ends before its turn has come."""
 
         def queued(self, job_name: str) -> dict[str, str]:
-            threading.Timer(0.05, (attempt / "later.json").rename, [attempt / RECORD_FILE]).start()
             return left(path)
 
         def states(self, jobs: Sequence[str]) -> dict[str, Seen] | None:
             return {name: Seen("COMPLETED", "node7", "None") for name in left(path)}
 
+    def its_turn(event: Event) -> None:
+        if isinstance(event, CaseStarted):
+            (attempt / "later.json").rename(attempt / RECORD_FILE)
+
     again = Ending(does_it)
     made = prepared(tmp_path, again)
-    outcome = resume(made, path, (), lambda _event: time.sleep(0.1))
+    outcome = resume(made, path, (), its_turn)
     assert again.submitted == []
     assert outcome.as_expected
     assert [record.attempt for record in read_run(path).records] == [1, 1]
@@ -194,7 +196,7 @@ def test_a_record_that_is_seen_late_is_never_given_up(tmp_path: Path) -> None:
     def late(folder: Path) -> None:
         does_it(folder)
         (folder / RECORD_FILE).rename(folder / "later.json")
-        threading.Timer(0.3, (folder / "later.json").rename, [folder / RECORD_FILE]).start()
+        threading.Timer(0.15, (folder / "later.json").rename, [folder / RECORD_FILE]).start()
 
     outcome, _ = measured(tmp_path, Played(late), replace(QUICK, poll_s=2.0, grace_s=1.0))
     assert [record.status for record in outcome.records] == [Status.OK] * 2
