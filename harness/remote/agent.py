@@ -496,8 +496,15 @@ def clean(job: str) -> None:
 
 
 def removed(job: str) -> bool:
-    """Whether the job's folder is gone now. By what goes last this can be asked for again."""
-    last = [os.path.join(job, name) for name in ("env", "agent.py", OURS)]
+    """Whether the job's folder is gone now.
+
+    The results are out of reach first, so that nobody is brought half of them for the run. By what
+    goes last the job can be looked at, and this be asked for, again.
+    """
+    names = ("pid", "exit", "log", "env", "agent.py", OURS)
+    last = [os.path.join(job, name) for name in names]
+    with contextlib.suppress(OSError):
+        os.rename(os.path.join(job, "results"), os.path.join(job, "brought"))
     for path in listed(job):
         if os.path.isdir(path) and not os.path.islink(path):
             shutil.rmtree(path, ignore_errors=True)

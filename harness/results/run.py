@@ -108,20 +108,20 @@ class RunFolder:
 
         Raises MachineError where it cannot be written.
         """
-        while True:
-            moment = datetime.now(timezone.utc)
-            fraction = moment.microsecond * 0x10000 // 1_000_000
-            path = results / f"{moment:%Y%m%d-%H%M%S}-{fraction:04x}"
-            try:
-                path.mkdir(parents=True)
-            except FileExistsError:
-                continue  # another began in the same moment
-            except OSError as error:
-                raise MachineError(
-                    f"the results folder {results} cannot be written: {error.strerror}",
-                    "name another with --results",
-                ) from error
-            return cls(path.resolve())
+        try:
+            results.mkdir(parents=True, exist_ok=True)
+            while True:
+                moment = datetime.now(timezone.utc)
+                fraction = moment.microsecond * 0x10000 // 1_000_000
+                path = results / f"{moment:%Y%m%d-%H%M%S}-{fraction:04x}"
+                with contextlib.suppress(FileExistsError):  # another began in the same moment
+                    path.mkdir()
+                    return cls(path.resolve())
+        except OSError as error:
+            raise MachineError(
+                f"the results folder {results} cannot be written: {error.strerror}",
+                "name another with --results",
+            ) from error
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:

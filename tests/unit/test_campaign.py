@@ -247,6 +247,14 @@ def test_runs_of_one_second_stand_in_the_order_of_their_beginnings(tmp_path: Pat
     assert all(re.fullmatch(r"\d{8}-\d{6}-[0-9a-f]{4}", name) for name in begun)
 
 
+def test_a_results_folder_that_cannot_be_one_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "dangling").symlink_to(tmp_path / "nothing" / "there")
+    (tmp_path / "file").touch()
+    for name in ("dangling", "file"):
+        with pytest.raises(MachineError, match=f"{name} cannot be written"):
+            RunFolder.create(tmp_path / name)
+
+
 def test_runs_are_found_by_id_folder_or_latest(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no run in"):
         find_run("latest", tmp_path)

@@ -27,16 +27,16 @@ def job(tmp_path: Path) -> Path:
     return job
 
 
-def late(job: Path, times: int) -> Callable[..., None]:
+def late(times: int) -> Callable[..., None]:
     """A removal behind whose back a case goes on writing, so many times."""
     left = [times]
     remove = shutil.rmtree
 
     def rmtree(path: str, ignore_errors: bool = False) -> None:
         remove(path, ignore_errors=ignore_errors)
-        if left[0] and Path(path).name == "results":
+        if left[0] and Path(path).name in ("results", "brought"):
             left[0] -= 1
-            (job / "results").mkdir()
+            Path(path).mkdir()
 
     return rmtree
 
@@ -44,7 +44,7 @@ def late(job: Path, times: int) -> Callable[..., None]:
 def test_a_case_that_outlives_its_harness_keeps_nothing_there(
     job: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(shutil, "rmtree", late(job, 2))
+    monkeypatch.setattr(shutil, "rmtree", late(2))
     agent.clean(str(job))
     assert '{"cleaned": true}' in capsys.readouterr().out
     assert not tmp_path.exists()
@@ -54,14 +54,15 @@ def test_what_cannot_be_removed_is_told_and_can_be_asked_for_again(
     job: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(shutil, "rmtree", late(job, 1000))
+        patch.setattr(shutil, "rmtree", late(1000))
         patch.setattr(agent, "CLEAN_S", 0.0)
         with pytest.raises(SystemExit) as ended:
             agent.clean(str(job))
     assert ended.value.code == 1
     assert "goes on writing" in capsys.readouterr().err
-    left = sorted(path.name for path in job.iterdir())
-    assert left == sorted([agent.OURS, "agent.py", "env", "results"])
+    left = {path.name for path in job.iterdir()}
+    assert left == {agent.OURS, "agent.py", "brought", "env", "exit", "pid"}
+    assert agent.state(str(job)) == {"state": "died"}  # as before
     agent.clean(str(job))
     assert not tmp_path.exists()
 
