@@ -201,7 +201,8 @@ def _passes(
     """
     cut = settled(blocks)
     warm_up += Part.of(blocks[:cut])
-    step = step_time(blocks[cut:]).times(max(0, passes * steps - 1 - warm_up.steps))
+    left = max(0, passes * steps - 1 - warm_up.steps)
+    step = step_time(blocks[cut:]).times(left) if left else Estimate(0.0, 0.0, weak=False)
     partials, overheads = list(parts["partials"]), list(parts["overheads"])
     value = float(parts["first_s"]) + warm_up.seconds + step.value
     value += passes * statistics.median(overheads)

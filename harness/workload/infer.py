@@ -64,9 +64,9 @@ def run(spec: Spec, folders: Folders) -> None:
 
 
 def _sampler(spec: Spec) -> Callable[[Pass], bool]:
-    """Enough is a sample that is precise, or one that has taken inference's share of the budget."""
-    longest = (spec.budget_s or quick.MOST_S) * quick.SHARE
-    return lambda now: quick.precise(now.blocks) or now.seconds >= longest
+    """What of a pass is enough, with inference's share of the budget."""
+    share = quick.Span((spec.budget_s or quick.MOST_S) * quick.SHARE)
+    return lambda now: quick.enough(now.blocks, now.seconds, share)
 
 
 def _whole(

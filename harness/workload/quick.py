@@ -43,7 +43,8 @@ VALIDATION_STEP = 0.4
 
 @dataclass(frozen=True)
 class Span:
-    """How long a sample may take, and how long it takes in any case, in seconds."""
+    """How long a sample may take once it has its LEAST_BLOCKS, and how long it takes in any case,
+    in seconds."""
 
     most_s: float
     least_s: float = 0.0
@@ -92,6 +93,13 @@ def precise(sample: List[Block]) -> bool:
     return half <= CLOSE * mean(rates)
 
 
+def enough(known: List[Block], spent_s: float, span: Span) -> bool:
+    """Whether the blocks that were measured in `spent_s` do for a sample."""
+    if len(known) < LEAST_BLOCKS:
+        return False
+    return spent_s >= span.most_s or (spent_s >= span.least_s and precise(known))
+
+
 def projected(so_far: Pass, steps: int, validation_steps: int, epochs: int) -> float:
     """Seconds the whole training would take, roughly: only to choose a budget by."""
     measured = sum(block.steps for block in so_far.blocks)
@@ -112,21 +120,16 @@ def sample_more(
     span: Span,
     on_block: Callable[[int, Block], None],
 ) -> None:
-    """Measure blocks, over as many passes as it takes, until they are precise and `span` allows it,
-    or demands it; then the parts of a pass that the blocks do not hold."""
+    """Measure blocks, over as many passes as it takes, until they are `enough`; then the parts of a
+    pass that the blocks do not hold. Where no batch is full there are these parts alone."""
     start = clock()
-    least = LEAST_BLOCKS if stepper.images >= stepper.batch_size else 0
 
-    def enough(now: Pass) -> bool:
-        known = sample.blocks + now.blocks
-        if len(known) < least:
-            return False
-        spent = clock() - start
-        return spent >= span.most_s or (spent >= span.least_s and precise(known))
+    def enough_with(now: Pass) -> bool:
+        return enough(sample.blocks + now.blocks, clock() - start, span)
 
     epoch = 1
-    while not enough(Pass()):
-        sample.add(blocks.run_pass(stepper, epoch, pace, clock, on_block, enough))
+    while stepper.images >= stepper.batch_size and not enough_with(Pass()):
+        sample.add(blocks.run_pass(stepper, epoch, pace, clock, on_block, enough_with))
         epoch += 1
     for _ in range(PARTS):
         ends = blocks.run_ends(stepper, epoch, clock)

@@ -69,6 +69,17 @@ def test_a_steady_device_is_predicted_exactly_and_its_interval_is_narrow() -> No
     assert found.steady
 
 
+def test_a_validation_of_less_than_a_batch_is_its_ends_alone() -> None:
+    told = timing(
+        [0.2] * 20, validation_parts={"first_s": 0.0, "overheads": [0.5], "partials": [0.3]}
+    )
+    told["plan"]["validation_steps"] = 0
+    told["blocks"]["validation"] = []
+    found = predict_training(told)
+    assert found.values["validation_s"] == pytest.approx(EPOCHS * 0.8)
+    assert "total_execution_s" in found.intervals
+
+
 def test_what_warmed_the_device_up_is_in_the_whole_once() -> None:
     """Steps told apart, those of the heating, and the slow ones that a sample begins with."""
     told = {"warm_up": blocks([0.9, 0.5]), "heating": HEATED}

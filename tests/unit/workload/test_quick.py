@@ -81,6 +81,19 @@ def test_a_data_set_of_less_than_a_batch_ends_too() -> None:
     sample = quick.Sample()
     quick.sample_more(device, sample, Pace(), device.clock, quick.Span(2.0), told)
     assert sample.blocks == []
+    assert sample.partials == pytest.approx([10 / 32] * quick.PARTS)
+
+
+def test_a_first_step_that_takes_all_of_the_time_leaves_a_pass_its_blocks() -> None:
+    """As in inference, whose one pass is the sample."""
+    device = FakeDevice(images=64 * 2000, batch_size=64, step_s=0.1, first_step_s=30.0)
+
+    def suffices(now: Pass) -> bool:
+        return quick.enough(now.blocks, now.seconds, quick.Span(3.0))
+
+    done = blocks.run_pass(device, 0, Pace(), device.clock, told, suffices)
+    assert done.first_s > 30.0
+    assert len(done.blocks) == quick.LEAST_BLOCKS
 
 
 @pytest.mark.parametrize("count", [10, 12, 20, 40, 200])
