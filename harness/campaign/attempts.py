@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from harness.errors import MachineError
 from harness.events import OnEvent, Retrying, Stopped
 from harness.executors import Executor
-from harness.model import PlannedCase, Record
+from harness.model import PlannedCase, Record, Status
 from harness.results.run import RunFolder
 from harness.runner import Place, attempt_labels
 
@@ -29,6 +30,7 @@ class Attempts:
     journal: Callable[[Record], None]
     on_event: OnEvent
     stopped: Stopped
+    _troubled: threading.Event = field(default_factory=threading.Event)
 
     def measure(
         self, case: PlannedCase, repeat: int, beside: Callable[[], tuple[str, ...]]
@@ -39,6 +41,8 @@ class Attempts:
         for left in range(case.case.limits.retries, -1, -1):
             record = self._attempt(case, repeat, beside)
             self.journal(record)
+            if record.status is Status.INFRA:
+                self._troubled.set()
             if not (record.transient and left) or self.stopped():
                 break
             self.on_event(Retrying(record, wait_s))
@@ -47,6 +51,12 @@ class Attempts:
             wait_s = min(2 * wait_s, LONGEST_WAIT_S)
             lost = [one for one in (*lost, record) if not self._swept(one)]
         return record
+
+    def clear_up(self) -> None:
+        """At the run's end: what an engine in trouble could not remove when it was asked."""
+        if self._troubled.is_set():
+            with contextlib.suppress(MachineError):
+                self.executor.sweep({"harness.run": self.folder.run_id})
 
     def _attempt(
         self, case: PlannedCase, repeat: int, beside: Callable[[], tuple[str, ...]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 from collections import Counter
@@ -36,7 +35,6 @@ class Campaign:
     ) -> None:
         self.records = dict(done)
         self.interrupted = False
-        self._troubled = any(record.status is Status.INFRA for record in done.values())
         self._prepared = prepared
         self._folder = folder
         self._schedule = schedule
@@ -97,10 +95,8 @@ class Campaign:
         return expected(results, self._prepared.machine_hash)
 
     def clear_up(self) -> None:
-        """Remove the containers that an engine in trouble could not remove when it was asked."""
-        if self._troubled:
-            with contextlib.suppress(MachineError):
-                self._prepared.placed.executor.sweep({"harness.run": self._folder.run_id})
+        """Remove what an engine in trouble could not remove when it was asked."""
+        self._attempts.clear_up()
 
     def _work(self, task: Task) -> list[Task] | None:
         if self._stopped():
@@ -166,7 +162,6 @@ class Campaign:
                 self._journal_failed = error
                 raise
             self._met(record)
-            self._troubled |= record.status is Status.INFRA
             self.records[record.case_id, record.repeat] = record
 
     def _tell(self, event: Event) -> None:

@@ -89,14 +89,17 @@ class _Probing:
 
     def go(self, records: list[Record], next_case: Next, most: int) -> Outcome:
         self._folder.write_info(self._info)
-        while not self._stopped() and len(records) < most:
-            case = next_case(records)
-            if case is None:
-                break
-            self._add(case)
-            self._on_event(CaseStarted(case.id, len(records) + 1, most))
-            records.append(self._attempts.measure(case, 1, tuple))
-            self._on_event(CaseFinished(records[-1]))
+        try:
+            while not self._stopped() and len(records) < most:
+                case = next_case(records)
+                if case is None:
+                    break
+                self._add(case)
+                self._on_event(CaseStarted(case.id, len(records) + 1, most))
+                records.append(self._attempts.measure(case, 1, tuple))
+                self._on_event(CaseFinished(records[-1]))
+        finally:
+            self._attempts.clear_up()
         last = self._info.invocations[-1].model_copy(update={"finished_at": now()})
         self._change(invocations=(*self._info.invocations[:-1], last))
         return Outcome(self._folder.path, tuple(records), self._stopped())

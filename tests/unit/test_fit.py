@@ -141,6 +141,20 @@ def test_what_fails_otherwise_ends_it_with_the_reason(tmp_path: Path) -> None:
     assert len(runtime.attempts) == 2
 
 
+def test_what_an_engine_in_trouble_could_not_remove_is_swept_at_the_end(tmp_path: Path) -> None:
+    def refused_once(spec: LaunchSpec) -> Script:
+        refused.append(spec.out)
+        if len(refused) == 1:
+            return Script(refuses="the engine does not answer", transient=True)
+        return card()(spec)
+
+    refused: list[Path] = []
+    answer, runtime = asked(tmp_path / "a", refused_once)
+    assert answer.settled
+    assert runtime.swept[-1] == {"harness.run": answer.folder.name}
+    assert asked(tmp_path / "b", card())[1].swept == []
+
+
 def test_the_container_killed_at_its_limit_is_host_memory(tmp_path: Path) -> None:
     room = room_for("torch", "cpu", Memory(asked=6 * GIB, in_all=None, free=16 * GIB))
 
