@@ -39,7 +39,7 @@ START_S = 20.0
 """How long a run's parent may take until it has started the run."""
 
 CLEAN_S = 15.0
-"""How long a case outlives the harness that was killed, and writes into the job's folder."""
+"""How long it is tried: a case outlives the harness that was killed, and may still write."""
 
 LARGE = 4 << 20
 """A larger file of an attempt is not sent before the run has ended."""
@@ -510,13 +510,15 @@ def removed(job: str) -> bool:
             shutil.rmtree(path, ignore_errors=True)
         elif path not in last:
             remove(path)
-    if not set(listed(job)) <= set(last):
-        return False
-    for path in last:
-        remove(path)
-    with contextlib.suppress(OSError):
-        os.rmdir(job)
-    return not os.path.isdir(job)
+    try:
+        left = {os.path.join(job, name) for name in os.listdir(job)}
+        if left <= set(last):
+            for path in last:
+                remove(path)
+            os.rmdir(job)
+    except OSError:  # what cannot be looked at is not gone
+        pass
+    return not os.path.lexists(job)
 
 
 def remove(path: str) -> None:

@@ -171,6 +171,7 @@ class Job:
         log = talk.ask("log", str(LOG_BYTES))["log"]
         folder = talk.patiently(self._bring)
         if folder is not None:
+            self._goes_into(folder.name)
             write_atomic(folder / "remote.log", log)
             self._keep_beside(folder, whole=True)
         ended = judge(self.label, how, log, folder, asked=talk.stopped())
@@ -212,13 +213,15 @@ class Job:
 
         Where it will be is written down before: whoever takes the job up goes on there.
         """
-        name = mirror.reserve(told)
-        if name != self._talk.job.run:
-            self._talk.state = self._talk.job.model_copy(update={"run": name})
-            states.save(self._talk.job)
+        self._goes_into(mirror.reserve(told))
         mirror.take(told)
         if mirror.folder is not None and not (mirror.folder / _BESIDE).exists():
             self._keep_beside(mirror.folder, whole=False)
+
+    def _goes_into(self, run: str) -> None:
+        if run != self._talk.job.run:
+            self._talk.state = self._talk.job.model_copy(update={"run": run})
+            states.save(self._talk.job)
 
     @contextlib.contextmanager
     def _stoppable(self) -> Iterator[None]:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -82,4 +85,39 @@ def test_two_that_look_at_once_do_not_take_each_other_for_the_run(job: Path) -> 
     running = agent.hold(str(job / "lock"), fcntl.LOCK_EX)
     assert running is not None
     assert agent.state(str(job)) == {"state": "running"}
+    os.close(running)
+
+
+@pytest.fixture
+def begun(job: Path, tmp_path: Path) -> Path:
+    """A job whose start was asked for: its program ends at once, with exit code 5."""
+    python = tmp_path / "envs" / "key" / "bin" / "python"
+    python.parent.mkdir()
+    python.write_text("#!/bin/sh\nexit 5\n")
+    python.chmod(0o755)
+    (job / "job.json").write_text('{"words": [], "settings": {}}')
+    (job / "pid").unlink()
+    return job
+
+
+def supervised(job: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, agent.__file__, "supervise", job])
+
+
+def test_a_look_does_not_keep_a_run_from_its_start(begun: Path) -> None:
+    looking = agent.hold(str(begun / "lock"), fcntl.LOCK_SH)
+    assert looking is not None
+    with supervised(begun) as parent:
+        time.sleep(0.3)
+        os.close(looking)
+        assert parent.wait(60) == 0
+    assert agent.state(str(begun)) == {"state": "ended", "code": 5}
+
+
+def test_a_run_is_not_started_beside_itself(begun: Path) -> None:
+    running = agent.hold(str(begun / "lock"), fcntl.LOCK_EX)
+    assert running is not None
+    with supervised(begun) as parent:
+        assert parent.wait(60) == 0
+    assert not (begun / "pid").exists()
     os.close(running)

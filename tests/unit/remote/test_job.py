@@ -256,13 +256,20 @@ def test_a_clean_up_whose_answer_is_lost_leaves_no_job(
 def test_what_goes_on_writing_there_is_told_and_removed_later(
     played: Played, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    played.make(ENDS)
-    played.instead.append((" clean ", "echo 'something there goes on writing' >&2; exit 1"))
+    played.make(f"{ENDS}; echo its words")
+    half = (
+        f"cd {played.job}; mv results brought; rm lock job.json; echo 'goes on writing' >&2; exit 1"
+    )
+    played.instead.append((" clean ", half))
     notes = Notes()
     begin(played, monkeypatch, start, notes=notes)
     assert any("is left there" in note and "goes on writing" in note for note in notes)
     assert is_open(played)
-    Job.of(states.find_job("abcd1234"), Notes(), no_wish).take_up()
+    here = {path.name: path.read_text() for path in (played.results / "run").iterdir()}
+    assert here["remote.log"] == "its words\n"
+    ended = Job.of(states.find_job("abcd1234"), Notes(), no_wish).take_up()
+    assert (ended.code, ended.error) == (0, None)
+    assert here == {path.name: path.read_text() for path in (played.results / "run").iterdir()}
     assert not played.job.exists()
     assert not is_open(played)
 
