@@ -304,9 +304,9 @@ tell(event="phase", phase="train")
 for step in range(10):
     tell(event="progress", phase="train", epoch=1, epochs=1, step=step, steps=10, images_per_s=9.0)
     time.sleep(0.01)
-journal = os.path.join(out, *[os.pardir] * 4, "records.jsonl")
+later = os.path.exists(os.path.join(out, *[os.pardir] * 4, "records.jsonl"))
 late = time.monotonic() + 250
-while os.path.exists(journal) and os.path.exists(here + ".hold") and time.monotonic() < late:
+while later and os.path.exists(here + ".hold") and time.monotonic() < late:
     time.sleep(0.05)
 for phase, content in timing.items():
     with open(os.path.join(out, "timing-%s.json" % phase), "w") as file:

@@ -305,7 +305,7 @@ def test_ctrl_c_ends_the_run_there_and_brings_what_was_measured(
     (run,) = brought(tmp_path / "r")
     assert [record.status for record in run.records] == [Status.OK, Status.INTERRUPTED]
     assert machine.left() == []
-    until(lambda: not processes_of(job))
+    until(lambda: not processes_of(job), 60)  # long before a held case ends by itself
 
 
 def test_a_run_that_is_killed_there_is_told_and_what_it_measured_is_kept(

@@ -571,7 +571,7 @@ def late_data_is_seen(plain: dict[str, Any], slow: dict[str, Any]) -> None:
         return min(block["seconds"] / block["steps"] for block in told["ordinary"])
 
     assert quickest_step(slow) > 0.045
-    assert quickest_step(plain) < quickest_step(slow)
+    assert quickest_step(plain) < 0.95 * quickest_step(slow)
 
 
 def test_fifty_milliseconds_a_batch_are_reported_as_the_inputs(python: str) -> None:
