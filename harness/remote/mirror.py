@@ -56,11 +56,11 @@ class Mirror:
         Raises MachineError where this disk refuses it, or where it is neither.
         """
         path, folder = _path(told), self._results / self.reserve(told)
-        with told_clearly(folder):
-            folder.mkdir(parents=True, exist_ok=True)
         try:
             if "line" in told:
                 (line,) = told["line"].rstrip("\n").split("\n")
+                with told_clearly(folder):
+                    folder.mkdir(parents=True, exist_ok=True)
                 append_line(folder / JOURNAL, line)
                 return
             data = base64.b64decode(told["data"], validate=True)
